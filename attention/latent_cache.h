@@ -1,0 +1,98 @@
+// The latent KV cache: pages of kPagePositions positions, each with the rows of
+// all layers, living on one NUMA node.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "numa/node_memory.h"
+#include "quant/kv_type.h"
+
+namespace mlad {
+
+inline constexpr int kPagePositions = 32;
+
+/// Lanes of the fixed reduction tree. Page p of a sequence belongs to lane
+/// p % kLanes; within a lane positions are reduced in ascending order, then
+/// lanes are merged pairwise at strides 16, 8, 4, 2, 1. Lane l lives on node
+/// (l + first_node) % nodes, so with 1, 2, 4 or 8 nodes every node merges its
+/// own lanes first and the tree, hence every bit, is the same.
+inline constexpr int kLanes = 32;
+
+struct PageRef {
+  int32_t node = 0;
+  int32_t index = 0;  // within the node's pages
+};
+
+/// The pages of one sequence, in order of position.
+struct PageTable {
+  int first_node = 0;
+  std::vector<PageRef> pages;
+
+  int64_t capacity_tokens() const {
+    return static_cast<int64_t>(pages.size()) * kPagePositions;
+  }
+};
+
+/// Hands out the pages of all nodes; bookkeeping only, no memory. Thread-safe.
+class PageAllocator {
+ public:
+  explicit PageAllocator(std::vector<int64_t> pages_per_node);
+  ~PageAllocator();
+
+  /// A table without pages whose first node rotates from call to call.
+  PageTable NewTable();
+  /// Extends `table` to hold `tokens` tokens. All or nothing.
+  /// Errors: kResourceExhausted naming the node, pages needed and free.
+  absl::Status Grow(PageTable& table, int64_t tokens);
+  /// Gives all pages back.
+  void Release(PageTable& table);
+
+  int nodes() const;
+  int64_t capacity_pages(int node) const;
+  int64_t used_pages(int node) const;
+  /// Pages on all nodes that a table of that many tokens needs at most.
+  static int64_t PagesForTokens(int64_t tokens);
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+struct LatentCacheShape {
+  KvType type = KvType::kF16;
+  int64_t layers = 0;
+  int64_t row_elements = 0;  // kv_lora_rank + qk_rope_head_dim
+};
+
+/// The storage behind PageRefs.
+class LatentCache {
+ public:
+  /// Errors: those of KvRowBytes and NodeRegion::Allocate.
+  static absl::StatusOr<std::unique_ptr<LatentCache>> Create(
+      const Topology& topology, const LatentCacheShape& shape,
+      absl::Span<const int64_t> pages_per_node);
+
+  const LatentCacheShape& shape() const { return shape_; }
+  int64_t row_bytes() const { return row_bytes_; }
+  int64_t page_bytes() const {
+    return shape_.layers * kPagePositions * row_bytes_;
+  }
+  /// The kPagePositions stored rows of one layer of a page, contiguous.
+  std::byte* Rows(PageRef page, int64_t layer) const {
+    return regions_[page.node].data() + page.index * page_bytes() +
+           layer * kPagePositions * row_bytes_;
+  }
+  absl::Span<const NodeRegion> regions() const { return regions_; }
+
+ private:
+  LatentCacheShape shape_;
+  int64_t row_bytes_ = 0;
+  std::vector<NodeRegion> regions_;
+};
+
+}  // namespace mlad

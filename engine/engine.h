@@ -1,0 +1,136 @@
+// The engine: owns the sequences and drives the model step by step.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "attention/latent_cache.h"
+#include "base/clock.h"
+#include "engine/sampling.h"
+#include "model/language_model.h"
+#include "model/tokenizer.h"
+
+namespace mlad {
+
+struct GenerationRequest {
+  std::vector<int32_t> prompt;  // at least one id
+  SamplingParams sampling;
+  int64_t max_tokens = 0;  // 0: up to the context limit
+  std::vector<std::string> stop;       // strings, not part of the text sent
+  std::vector<int32_t> stop_token_ids;
+  bool ignore_eos = false;
+  int logprobs = -1;  // -1: none, else how many alternatives per token (<= 20)
+  absl::Time deadline = absl::InfiniteFuture();
+};
+
+enum class FinishReason : uint8_t {
+  kEos, kStopString, kStopToken, kMaxTokens, kContextFull, kCancelled, kDeadline,
+};
+
+struct TokenEvent {
+  SampledToken token;
+  std::string text;  // may be empty while a character or stop string is open
+};
+
+struct Usage {
+  int64_t prompt_tokens = 0;
+  int64_t completion_tokens = 0;
+  int64_t cached_tokens = 0;
+};
+
+struct Timings {
+  absl::Duration queued, prompt, generation;
+};
+
+struct FinishEvent {
+  FinishReason reason = FinishReason::kEos;
+  std::string text;  // what was held back and is now known to be wanted
+  std::string stop_string;
+  Usage usage;
+  Timings timings;
+  uint64_t seed = 0;
+};
+
+/// Receives the events of one request, in order, on the engine's delivery
+/// thread (never the thread that computes). Must not block.
+class GenerationObserver {
+ public:
+  virtual ~GenerationObserver() = default;
+  /// While the prompt is read, after each chunk.
+  virtual void OnPromptProgress(int64_t done, int64_t total) = 0;
+  virtual void OnToken(const TokenEvent& event) = 0;
+  /// Exactly once, last. An error status when the request failed.
+  virtual void OnFinish(const absl::StatusOr<FinishEvent>& result) = 0;
+};
+
+struct ScoreRequest {
+  std::vector<int32_t> tokens;  // at least two
+  int top_logprobs = 0;
+  absl::Time deadline = absl::InfiniteFuture();
+};
+
+/// Log-probability of tokens[i + 1] given tokens[0..i].
+struct ScoreResult {
+  std::vector<float> logprobs;  // [tokens - 1], natural log
+  std::vector<std::vector<TokenLogprob>> top;
+};
+
+class ScoreObserver {
+ public:
+  virtual ~ScoreObserver() = default;
+  virtual void OnProgress(int64_t done, int64_t total) = 0;
+  virtual void OnFinish(const absl::StatusOr<ScoreResult>& result) = 0;
+};
+
+struct EngineOptions {
+  int64_t context_tokens = 0;   // longest sequence accepted
+  int64_t max_sequences = 16;   // running at once; more wait
+  int64_t max_queued = 256;     // more are refused with kResourceExhausted
+};
+
+struct EngineStats {
+  int64_t running = 0, queued = 0;
+  int64_t requests = 0, failed = 0, cancelled = 0;
+  int64_t prompt_tokens = 0, completion_tokens = 0;
+  int64_t steps = 0;
+  double tokens_per_s = 0;         // generated, over the last 10 s with work
+  double prompt_tokens_per_s = 0;
+  absl::Duration step_time;        // in the model, total
+};
+
+using RequestId = uint64_t;
+
+class Engine {
+ public:
+  /// The model, tokenizer, allocator and clock outlive the engine. Starts the
+  /// engine's threads.
+  static absl::StatusOr<std::unique_ptr<Engine>> Create(
+      LanguageModel& model, const Tokenizer& tokenizer,
+      PageAllocator& pages, const Clock& clock, const EngineOptions& options);
+  /// Cancels what is running.
+  virtual ~Engine() = default;
+
+  /// Errors at once: kInvalidArgument (ids, sampling, empty prompt, stop),
+  /// kOutOfRange (prompt longer than the context), kResourceExhausted (queue
+  /// full), kUnavailable (draining). The observer outlives its OnFinish.
+  virtual absl::StatusOr<RequestId> Generate(
+      GenerationRequest request,
+      std::shared_ptr<GenerationObserver> observer) = 0;
+  virtual absl::StatusOr<RequestId> Score(
+      ScoreRequest request, std::shared_ptr<ScoreObserver> observer) = 0;
+  /// Stops the request at the next step; unknown ids are ignored.
+  virtual void Cancel(RequestId id) = 0;
+
+  /// Refuses new requests, waits for running ones until `deadline` (wall time),
+  /// then cancels the rest and returns when all have finished.
+  virtual void Drain(absl::Time deadline) = 0;
+  virtual EngineStats stats() const = 0;
+};
+
+}  // namespace mlad

@@ -1,0 +1,82 @@
+// Runs the stages of a step on all nodes: per node a team of resident workers,
+// each pinned to one core, led by a thread inside that node's tbb::task_arena.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "numa/topology.h"
+
+namespace mlad {
+
+class Barrier;
+
+/// Who runs a stage body: worker `worker` of `workers` on node `node` of `nodes`.
+struct WorkerContext {
+  int node = 0;
+  int nodes = 1;
+  int worker = 0;
+  int workers = 1;        // of this node
+  int global_worker = 0;  // over all nodes, node by node
+  int global_workers = 1;
+  Barrier* everyone = nullptr;
+
+  /// Waits until every worker of every node is here. All must call it equally
+  /// often within a stage.
+  void SyncAll() const;
+};
+
+/// Half-open range of `count` items that belong to `index` of `parts`: sizes
+/// differ by at most one, in ascending order.
+struct WorkRange {
+  int64_t begin = 0, end = 0;
+};
+WorkRange SplitEvenly(int64_t count, int parts, int index);
+
+using StageBody = std::function<void(const WorkerContext&)>;
+
+/// A named stage of a step. After its body has run on every worker of every
+/// node the next stage starts: there is a barrier between stages.
+struct Stage {
+  std::string name;
+  StageBody body;
+};
+
+/// Counters of one node since start; read at any time.
+struct NodeExecutionStats {
+  int64_t busy_ns = 0;     // worker time inside stage bodies, summed
+  int64_t barrier_ns = 0;  // worker time waiting inside a step, summed
+};
+
+class Executor {
+ public:
+  /// Starts and pins the workers. Errors: kFailedPrecondition when the topology
+  /// is not this machine's or a worker cannot be bound, naming the CPU.
+  static absl::StatusOr<std::unique_ptr<Executor>> Create(
+      const Topology& topology);
+  virtual ~Executor() = default;
+
+  virtual int nodes() const = 0;
+  virtual int workers(int node) const = 0;
+
+  /// Makes `stages` the resident program; replaces the previous one.
+  virtual void SetProgram(std::vector<Stage> stages) = 0;
+  /// Runs the program once and returns when every stage is done everywhere.
+  /// The caller becomes worker 0 of node 0; one caller at a time.
+  virtual void RunProgram() = 0;
+
+  /// Runs coarse jobs (each 100 us and more: packing, loading) of a node in
+  /// that node's arena: body(i) for i in [0, count), on any of its threads.
+  virtual void ParallelFor(int node, int64_t count,
+                           absl::FunctionRef<void(int64_t)> body) = 0;
+
+  virtual NodeExecutionStats stats(int node) const = 0;
+};
+
+}  // namespace mlad
