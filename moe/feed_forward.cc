@@ -41,6 +41,15 @@ void ForEachBranch(const FeedForwardStep& step, Visit visit) {
   if (!step.weights->always.gate.empty()) visit(AlwaysBranch(step));
 }
 
+/// Panels [begin, end) of a matrix as a matrix of their own.
+PackedMatrix Slice(const PackedMatrix& matrix, WorkRange panels) {
+  PackedMatrix slice = matrix;
+  slice.rows = std::min(panels.end * kPanelRows, matrix.rows) -
+               panels.begin * kPanelRows;
+  slice.data += panels.begin * PanelBytes(matrix.format, matrix.cols);
+  return slice;
+}
+
 const int32_t* Advance(const int32_t* rows, int64_t by) {
   return rows == nullptr ? nullptr : rows + by;
 }
@@ -58,14 +67,11 @@ void GateUpTile(const FeedForwardStep& step, const Branch& branch, int node,
   const MatrixShard& up = branch.weights->up.shards[node];
   const int64_t ffn = branch.weights->gate.rows;
   const int64_t count = tokens.end - tokens.begin;
-  const int64_t first_row = panels.begin * kPanelRows;
-  const int64_t rows =
-      std::min(panels.end * kPanelRows, gate.matrix.rows) - first_row;
+  float* act = branch.act + gate.row_begin + panels.begin * kPanelRows;
 
   MatMulArgs args;
-  args.w = gate.matrix;
-  args.panel_begin = panels.begin;
-  args.panel_end = panels.end;
+  args.w = Slice(gate.matrix, panels);
+  args.panel_end = args.w.panels();
   args.tokens = count;
   if (branch.input_rows != nullptr) {
     args.x_f32 = step.input.f32;
@@ -76,16 +82,14 @@ void GateUpTile(const FeedForwardStep& step, const Branch& branch, int node,
   }
   args.x_rows = Advance(branch.input_rows, tokens.begin);
   args.out_rows = Advance(branch.act_rows, tokens.begin);
-  float* act = branch.act + gate.row_begin;
   args.out = branch.act_rows == nullptr ? act + tokens.begin * ffn : act;
   args.out_stride = ffn;
   Multiply(step, args);
 
-  // `up` lands in scratch: out[row] counts rows of the whole shard.
   const int64_t stride = kGateUpPanels * kPanelRows;
-  args.w = up.matrix;
+  args.w = Slice(up.matrix, panels);
   args.out_rows = nullptr;
-  args.out = step.scratch - first_row;
+  args.out = step.scratch;
   args.out_stride = stride;
   Multiply(step, args);
 
@@ -93,8 +97,8 @@ void GateUpTile(const FeedForwardStep& step, const Branch& branch, int node,
     const int64_t slot = branch.act_rows == nullptr
                              ? tokens.begin + t
                              : branch.act_rows[tokens.begin + t];
-    float* out = act + slot * ffn + first_row;
-    step.kernels->silu_mul(out, step.scratch + t * stride, rows, out);
+    float* out = act + slot * ffn;
+    step.kernels->silu_mul(out, step.scratch + t * stride, args.w.rows, out);
   }
 }
 
