@@ -14,17 +14,30 @@ if(MLAD_SANITIZE)
   target_link_options(mlad_flags INTERFACE -fsanitize=${MLAD_SANITIZE})
 endif()
 
+if(MLAD_BUILD_FUZZ)
+  target_compile_options(mlad_flags INTERFACE -fsanitize=fuzzer-no-link)
+endif()
+
 find_program(MLAD_CCACHE ccache)
 if(MLAD_CCACHE)
   set(CMAKE_CXX_COMPILER_LAUNCHER ${MLAD_CCACHE})
 endif()
 
-# mlad_library(NAME SRCS a.cc b.cc DEPS mlad_base absl::status)
-# Every dependency is public: headers of a layer include those of the layers it uses.
+# mlad_library(NAME [SRCS a.cc b.cc] DEPS mlad_base absl::status)
+# Without SRCS: every .cc of the folder. Every dependency is public: headers of
+# a layer include those of the layers it uses.
 function(mlad_library name)
   cmake_parse_arguments(ARG "" "" "SRCS;DEPS" ${ARGN})
-  add_library(${name} STATIC ${ARG_SRCS})
-  target_link_libraries(${name} PUBLIC mlad_flags ${ARG_DEPS})
+  if(NOT ARG_SRCS)
+    file(GLOB ARG_SRCS CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cc)
+  endif()
+  if(ARG_SRCS)
+    add_library(${name} STATIC ${ARG_SRCS})
+    target_link_libraries(${name} PUBLIC mlad_flags ${ARG_DEPS})
+  else()
+    add_library(${name} INTERFACE)
+    target_link_libraries(${name} INTERFACE mlad_flags ${ARG_DEPS})
+  endif()
 endfunction()
 
 # mlad_program(NAME SRCS main.cc DEPS ...): an executable in build/PRESET/bin.
@@ -46,8 +59,22 @@ function(mlad_test name)
   add_executable(${name} ${ARG_SRCS})
   target_link_libraries(${name} PRIVATE mlad_flags ${ARG_DEPS} GTest::gmock GTest::gtest_main)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+  if(MLAD_SANITIZE)
+    target_compile_options(${name} PRIVATE -O0)  # compiles in a third of the time
+  endif()
   add_test(NAME ${name} COMMAND ${name} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
   set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT ${ARG_TIMEOUT})
+  if(MLAD_SANITIZE MATCHES address)
+    # hwloc leaks a little when it refuses a malformed topology, gRPC's c-ares when
+    # it resolves a name.
+    set_tests_properties(${name} PROPERTIES ENVIRONMENT
+      "LSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/tests/lsan.supp:print_suppressions=0")
+  elseif(MLAD_SANITIZE MATCHES thread)
+    # Interceptors called from libraries that are not instrumented (oneTBB) see
+    # accesses without what orders them.
+    set_tests_properties(${name} PROPERTIES ENVIRONMENT
+      "TSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/tests/tsan.supp:ignore_noninstrumented_modules=1")
+  endif()
   if(ARG_PER_ISA)
     foreach(isa scalar avx2 avx512)
       add_test(NAME ${name}.${isa} COMMAND ${name} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
@@ -57,4 +84,15 @@ function(mlad_test name)
         SKIP_REGULAR_EXPRESSION "\\[  SKIPPED \\].*ISA")
     endforeach()
   endif()
+endfunction()
+
+# mlad_folder_tests(DEPS ... LABELS ... [PER_ISA] [TIMEOUT s])
+# Declares every X_test.cc of the folder tests/FOLDER as the test FOLDER_X_test.
+function(mlad_folder_tests)
+  get_filename_component(folder ${CMAKE_CURRENT_SOURCE_DIR} NAME)
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*_test.cc)
+  foreach(source ${sources})
+    get_filename_component(name ${source} NAME_WE)
+    mlad_test(${folder}_${name} SRCS ${source} ${ARGN})
+  endforeach()
 endfunction()
