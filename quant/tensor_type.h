@@ -7,19 +7,9 @@
 
 #include "absl/status/statusor.h"
 
-namespace mlad {
+#include "quant/type_ids.h"
 
-/// Values are those of the file format (ggml's type ids).
-enum class TensorType : uint32_t {
-  kF32 = 0,
-  kF16 = 1,
-  kQ4_0 = 2,
-  kQ8_0 = 8,
-  kQ4_K = 12,
-  kQ6_K = 14,
-  kIQ4_NL = 20,
-  kBF16 = 30,
-};
+namespace mlad {
 
 struct TensorTypeInfo {
   TensorType type;
@@ -28,8 +18,9 @@ struct TensorTypeInfo {
   int block_bytes;
 };
 
-/// Errors: kUnimplemented for a type of the format that mlad cannot compute with
-/// (the message has its name), kInvalidArgument for an id the format lacks.
+/// Errors: kUnimplemented for a type of the format that mlad cannot compute
+/// with (the message has its name), kInvalidArgument for an id the format
+/// lacks.
 absl::StatusOr<TensorTypeInfo> FindTensorType(uint32_t id);
 
 /// The same for a type that is known to be supported.

@@ -1,0 +1,30 @@
+// One block of a quantised GGUF tensor, taken apart into what a packed matrix
+// stores: the one place that knows the file's bit layouts.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "quant/packed_matrix.h"
+#include "quant/tensor_type.h"
+
+namespace mlad {
+
+/// The weights of a block of n <= 256 columns are
+///   d * s[c / group] * value(codes[c]) - n * m[c / group]
+/// with the meaning of codes, and the group, of the packed format of its type
+/// (BlockFormat). Formats without s or m leave them alone.
+struct TensorBlock {
+  uint8_t codes[kSuperBlock];
+  uint8_t s[kSuperBlock / 16];  // int8 bits where the format's s is signed
+  uint8_t m[kSuperBlock / 16];
+  uint16_t d = 0;  // f16 bits
+  uint16_t n = 0;  // f16 bits
+};
+
+/// Takes apart one block of GetTensorType(type).block_bytes bytes, unaligned;
+/// `type` is one of the quantised types.
+void SplitTensorBlock(TensorType type, const std::byte* source,
+                      TensorBlock* out);
+
+}  // namespace mlad
