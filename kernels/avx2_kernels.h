@@ -1,0 +1,11 @@
+// What the AVX2 files give to their table. Internal to avx2_*.cc.
+#pragma once
+
+#include "kernels/kernel_contract.h"
+
+namespace mlad::avx2 {
+
+/// KernelTable::matmul for the formats that multiply quantised activations.
+void MatMulQuantized(const MatMulArgs& args) noexcept;
+
+}  // namespace mlad::avx2

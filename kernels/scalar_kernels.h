@@ -1,0 +1,24 @@
+// The scalar table's functions: the reference of every other table.
+#pragma once
+
+#include "kernels/kernel_contract.h"
+
+namespace mlad::scalar {
+
+void QuantizeActivations(const float* x, int64_t cols,
+                         const QuantizedActivations& out) noexcept;
+void MatMul(const MatMulArgs& args) noexcept;
+void Gemm(const GemmArgs& args) noexcept;
+void RmsNorm(const float* x, const float* weight, int64_t n, float epsilon,
+             float* out) noexcept;
+void SiluMul(const float* gate, const float* up, int64_t n,
+             float* out) noexcept;
+float SoftmaxUpdate(float* scores, int64_t n, float* peak, float* sum) noexcept;
+void Scale(float* out, int64_t n, float factor) noexcept;
+void EncodeLatent(KvType type, const float* row, int64_t row_elements,
+                  std::byte* out) noexcept;
+void DecodeLatent(KvType type, const std::byte* rows, int64_t count,
+                  int64_t row_elements, float* out) noexcept;
+void AbsorbedTile(const AbsorbedTileArgs& args) noexcept;
+
+}  // namespace mlad::scalar

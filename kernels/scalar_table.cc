@@ -1,0 +1,20 @@
+#include "kernels/kernel_tables.h"
+#include "kernels/scalar_kernels.h"
+
+namespace mlad {
+
+const KernelTable kScalarKernels = {
+    .isa = Isa::kScalar,
+    .quantize_activations = scalar::QuantizeActivations,
+    .matmul = scalar::MatMul,
+    .gemm = scalar::Gemm,
+    .rms_norm = scalar::RmsNorm,
+    .silu_mul = scalar::SiluMul,
+    .softmax_update = scalar::SoftmaxUpdate,
+    .scale = scalar::Scale,
+    .encode_latent = scalar::EncodeLatent,
+    .decode_latent = scalar::DecodeLatent,
+    .absorbed_tile = scalar::AbsorbedTile,
+};
+
+}  // namespace mlad

@@ -1,0 +1,65 @@
+// Quantisation of activations over a vector type. Whole numbers are kept as
+// floats: all of them are below 2^24, so every operation on them is exact.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/kernel_contract.h"
+#include "kernels/simd_elementwise.h"
+
+namespace mlad {
+namespace {
+
+/// max |x[i]| over n numbers; not finite when one of them is not.
+template <class V>
+float PeakMagnitude(const float* x, int64_t n) {
+  auto peak = V::Zero();
+  ForEachVector<V>(n, [&](auto access, int64_t i) {
+    peak = V::LargerMagnitude(peak, access.Load(x + i));
+  });
+  return V::LargestMagnitude(peak);
+}
+
+inline constexpr float kLargestFinite = __FLT_MAX__;
+
+/// Stores kQuantBlock / 2 numbers' q from x * inverse and returns their sum.
+template <class V>
+int32_t QuantizeHalf(const float* x, float inverse, int8_t* high, int8_t* low) {
+  auto sum = V::Zero();
+  for (int i = 0; i < kQuantBlock / 2; i += V::kLanes) {
+    const auto q = V::Round(V::Mul(V::Load(x + i), V::Set(inverse)));
+    const auto upper = V::Floor(V::Fma(q, V::Set(1.0f / 256), V::Set(0.5f)));
+    V::StoreI8(high + i, upper);
+    V::StoreI8(low + i, V::NegativeFma(upper, V::Set(256.0f), q));
+    sum = V::Add(sum, q);
+  }
+  return static_cast<int32_t>(V::Sum(sum));
+}
+
+template <class V>
+void QuantizeActivations(const float* x, int64_t cols,
+                         const QuantizedActivations& out) noexcept {
+  for (int64_t block = 0; block < cols / kQuantBlock; ++block) {
+    const float* values = x + block * kQuantBlock;
+    ActivationBlock* codes = out.blocks + block;
+    ActivationSums* sums = out.sums + block;
+    const float peak = PeakMagnitude<V>(values, kQuantBlock);
+    if (peak >= kSmallestActivation && peak <= kLargestFinite) {
+      const float inverse = kActivationPeak / peak;
+      out.scales[block] = peak / kActivationPeak;
+      for (int half = 0; half < 2; ++half) {
+        const int first = half * kQuantBlock / 2;
+        sums->half[half] = QuantizeHalf<V>(
+            values + first, inverse, codes->high + first, codes->low + first);
+      }
+    } else {
+      out.scales[block] =
+          peak < kSmallestActivation ? 0.0f : __builtin_nanf("");
+      *sums = {};
+      *codes = {};
+    }
+  }
+}
+
+}  // namespace
+}  // namespace mlad
