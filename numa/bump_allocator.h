@@ -20,7 +20,7 @@ class BumpAllocator {
   T* Take(int64_t count) {
     const uintptr_t at = base_ + used_;
     used_ += (count * static_cast<int64_t>(sizeof(T)) + 63) / 64 * 64;
-    return reinterpret_cast<T*>(at);
+    return reinterpret_cast<T*>(at);  // NOLINT(performance-no-int-to-ptr)
   }
 
   int64_t used_bytes() const { return used_; }

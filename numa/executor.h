@@ -11,13 +11,16 @@
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+
 #include "numa/topology.h"
+#include "numa/work_range.h"
 
 namespace mlad {
 
 class Barrier;
 
-/// Who runs a stage body: worker `worker` of `workers` on node `node` of `nodes`.
+/// Who runs a stage body: worker `worker` of `workers` on node `node` of
+/// `nodes`.
 struct WorkerContext {
   int node = 0;
   int nodes = 1;
@@ -31,13 +34,6 @@ struct WorkerContext {
   /// often within a stage.
   void SyncAll() const;
 };
-
-/// Half-open range of `count` items that belong to `index` of `parts`: sizes
-/// differ by at most one, in ascending order.
-struct WorkRange {
-  int64_t begin = 0, end = 0;
-};
-WorkRange SplitEvenly(int64_t count, int parts, int index);
 
 using StageBody = std::function<void(const WorkerContext&)>;
 
@@ -57,7 +53,9 @@ struct NodeExecutionStats {
 class Executor {
  public:
   /// Starts and pins the workers. Errors: kFailedPrecondition when the topology
-  /// is not this machine's or a worker cannot be bound, naming the CPU.
+  /// is not this machine's or a worker cannot be bound, naming the CPU;
+  /// kResourceExhausted when a thread cannot be started. The topology must
+  /// outlive the executor.
   static absl::StatusOr<std::unique_ptr<Executor>> Create(
       const Topology& topology);
   virtual ~Executor() = default;
@@ -68,7 +66,8 @@ class Executor {
   /// Makes `stages` the resident program; replaces the previous one.
   virtual void SetProgram(std::vector<Stage> stages) = 0;
   /// Runs the program once and returns when every stage is done everywhere.
-  /// The caller becomes worker 0 of node 0; one caller at a time.
+  /// The caller becomes worker 0 of node 0 and stays bound to its CPU; one
+  /// caller at a time. Between programs the workers sleep, after 200 us.
   virtual void RunProgram() = 0;
 
   /// Runs coarse jobs (each 100 us and more: packing, loading) of a node in

@@ -3,16 +3,33 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <string>
+#include <memory>
 #include <string_view>
 
 #include "absl/status/statusor.h"
+
 #include "numa/topology.h"
 
 namespace mlad {
 
-/// Zero-filled anonymous memory, page aligned, bound to its node's memory and
-/// advised to use transparent huge pages when large. Unmapped on destruction.
+class MemoryLedger;
+
+/// What move_pages says about the pages of a region.
+struct PlacementReport {
+  int64_t region_pages = 0;     // of page_bytes
+  int64_t pages_checked = 0;    // fewer than region_pages: an even sample
+  int64_t pages_touched = 0;    // of those checked; only these can be misplaced
+  int64_t pages_misplaced = 0;  // of those touched
+  int64_t page_bytes = 0;
+  int64_t pages_moved = 0;  // by CorrectMisplacedPages
+
+  PlacementReport& operator+=(const PlacementReport& other);
+};
+
+/// Zero-filled anonymous memory, aligned to its pages, bound to its node's
+/// memory before first touch: huge pages from the node's pools where these hold
+/// all of it, else transparent huge pages where it is large. Unmapped on
+/// destruction.
 class NodeRegion {
  public:
   /// Errors: kResourceExhausted when the node has not enough free memory or
@@ -29,15 +46,39 @@ class NodeRegion {
   std::byte* data() const { return data_; }
   int64_t bytes() const { return bytes_; }
   int node() const { return node_; }
+  /// Of the pool it came from; the base page size when it came from none.
+  int64_t page_bytes() const { return page_bytes_; }
 
-  /// Touched pages of the region that the kernel holds on another node, by
-  /// move_pages over every page. Untouched pages do not count.
+  /// Asks move_pages where the pages are; above kFullCheckBytes an even sample.
+  /// Errors: kFailedPrecondition when the kernel does not answer, unless the
+  /// machine has one memory node: nothing can be misplaced, no page is checked.
+  absl::StatusOr<PlacementReport> CheckPlacement(
+      const Topology& topology) const;
+  /// Touched pages of the region that the kernel holds on another node.
+  /// Untouched pages do not count.
   absl::StatusOr<int64_t> CountMisplacedPages(const Topology& topology) const;
+  /// Moves misplaced pages home; looks at all pages whatever the size. What is
+  /// still misplaced is in the report. No other thread may be adding pages.
+  absl::StatusOr<PlacementReport> CorrectMisplacedPages(
+      const Topology& topology);
+
+  static constexpr int64_t kFullCheckBytes = int64_t{64} << 30;
 
  private:
+  absl::Status Map(const Topology& topology, std::string_view purpose);
+  absl::Status Bind(const Topology& topology, std::string_view purpose) const;
+  bool MapFromPool(const Topology& topology, int64_t huge_page_bytes);
+  void Unmap();
+  absl::StatusOr<PlacementReport> CheckEvery(const Topology& topology,
+                                             int64_t stride) const;
+
   std::byte* data_ = nullptr;
-  int64_t bytes_ = 0;
+  int64_t bytes_ = 0;         // asked for
+  int64_t mapped_bytes_ = 0;  // rounded up to pages
+  int64_t page_bytes_ = 0;
   int node_ = 0;
+  int os_node_ = 0;
+  std::shared_ptr<MemoryLedger> ledger_;  // outlives the topology if need be
 };
 
 }  // namespace mlad

@@ -6,8 +6,9 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "numa/executor.h"
+
 #include "numa/topology.h"
+#include "numa/work_range.h"
 
 namespace mlad {
 
@@ -18,13 +19,26 @@ enum class Placement : uint8_t {
   kReplicated,  // small vectors (norms): a copy on every node
 };
 
+/// How experts are laid on the nodes.
+enum class MoePlacement : uint8_t {
+  kSliced,  // every expert's rows are split over all nodes
+  kWhole,   // an expert lives on one node, see ExpertHome
+  kAuto,    // the plan chooses
+};
+
+/// The node of an expert placed whole. Neighbours go to different nodes:
+/// routers choose groups of neighbouring experts.
+inline int ExpertHome(int64_t expert, int nodes) {
+  return static_cast<int>(expert % nodes);
+}
+
 /// One weight of the model, as far as planning cares.
 struct PlannedWeight {
   std::string name;
   Placement placement = Placement::kRows;
   int64_t granules = 0;       // panels or heads; 1 for kReplicated
   int64_t granule_bytes = 0;  // packed
-  int64_t copies = 1;         // experts: each is split in the same way
+  int64_t copies = 1;         // routed experts, kRows each: MoePlacement holds
 };
 
 /// What the plan needs to know of the model.
@@ -32,19 +46,28 @@ struct ModelFootprint {
   std::vector<PlannedWeight> weights;
   int64_t heads = 0;
   int64_t layers = 0;
-  int64_t kv_row_bytes = 0;       // one token, one layer
-  int64_t page_positions = 0;     // tokens per latent page
+  int64_t kv_row_bytes = 0;    // one token, one layer
+  int64_t page_positions = 0;  // tokens per latent page
+  int64_t page_lanes = 0;      // pages go round the nodes, and begin anew after
+                               // this many; 0: they never do
   int64_t shared_compute_bytes = 0;    // buffers on node 0
   int64_t per_node_compute_bytes = 0;  // buffers on every node
+  MoePlacement moe_placement = MoePlacement::kSliced;
 };
 
 struct NodePlan {
   NodeDescription description;
   WorkRange heads;
+  int64_t experts = 0;  // routed experts per layer that live here whole
   int64_t weights_bytes = 0;
   int64_t compute_bytes = 0;
   int64_t kv_pages = 0;
   int64_t kv_bytes_capacity = 0;
+  int64_t reserved_bytes = 0;  // left to the system; 0: memory is not known
+
+  int64_t used_bytes() const {
+    return weights_bytes + compute_bytes + kv_bytes_capacity;
+  }
 };
 
 struct PlacementPlan {
@@ -54,18 +77,25 @@ struct PlacementPlan {
   int64_t kv_bytes_capacity = 0;
   int64_t kv_page_bytes = 0;
   int64_t context_tokens = 0;
+  MoePlacement moe_placement = MoePlacement::kSliced;  // never kAuto
 };
 
 /// Lays the model on the nodes with cache for `context_tokens` tokens.
 /// Errors: kResourceExhausted when a node's memory cannot hold its part; the
-/// sentence says which node and how many bytes are missing.
+/// sentence says which nodes, how many bytes are missing, and what would fit.
+/// kInvalidArgument when context_tokens is out of range.
 absl::StatusOr<PlacementPlan> MakePlacementPlan(const Topology& topology,
                                                 const ModelFootprint& model,
                                                 int64_t context_tokens);
 
-/// For people: a table of the nodes.
+/// The bytes of `weight` that live on `node` of `nodes`.
+int64_t WeightBytesOnNode(const PlannedWeight& weight, MoePlacement placement,
+                          int nodes, int node);
+
+/// For people: a table of the nodes and a picture of their memory.
 std::string PlanAsText(const PlacementPlan& plan);
-/// DESIGN section 7: {"nodes": [...], "kv_bytes_capacity", "weights_bytes", ...}
+/// DESIGN section 7: {"nodes": [...], "kv_bytes_capacity", "weights_bytes",
+/// ...}
 std::string PlanAsJson(const PlacementPlan& plan);
 
 }  // namespace mlad
