@@ -7,8 +7,10 @@
 #include <memory>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+
 #include "numa/node_memory.h"
 #include "quant/kv_type.h"
 
@@ -22,6 +24,11 @@ inline constexpr int kPagePositions = 32;
 /// (l + first_node) % nodes, so with 1, 2, 4 or 8 nodes every node merges its
 /// own lanes first and the tree, hence every bit, is the same.
 inline constexpr int kLanes = 32;
+
+/// The node that holds lane `lane` of a sequence.
+inline int LaneNode(int lane, int first_node, int nodes) {
+  return (lane + first_node) % nodes;
+}
 
 struct PageRef {
   int32_t node = 0;
@@ -86,6 +93,12 @@ class LatentCache {
   std::byte* Rows(PageRef page, int64_t layer) const {
     return regions_[page.node].data() + page.index * page_bytes() +
            layer * kPagePositions * row_bytes_;
+  }
+  /// The stored row of one position of a sequence.
+  std::byte* Row(const PageTable& table, int64_t position,
+                 int64_t layer) const {
+    return Rows(table.pages[position / kPagePositions], layer) +
+           position % kPagePositions * row_bytes_;
   }
   absl::Span<const NodeRegion> regions() const { return regions_; }
 
