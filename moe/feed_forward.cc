@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "numa/cost_split.h"
+
 namespace mlad {
 namespace {
 
@@ -119,7 +121,16 @@ int64_t PanelCost(const Branch& branch) {
   return branch.tokens + kReadingCostInTokens;
 }
 
-int64_t CeilDivide(int64_t a, int64_t b) { return (a + b - 1) / b; }
+/// Reading floats of expert_act or always_act, which live on node 0.
+void CountGathered(const FeedForwardStep& step, const WorkerContext& worker,
+                   int64_t floats) {
+  step.traffic->Add(worker.node == 0,
+                    floats * static_cast<int64_t>(sizeof(float)));
+}
+
+bool DownReadsFloats(const SwiGlu& weights) {
+  return ReadsFloatActivations(weights.down.shards[0].matrix.format);
+}
 
 void QuantizeRows(const FeedForwardStep& step, const WorkerContext& worker,
                   const float* act, int64_t rows, const Activations& copy) {
@@ -127,9 +138,7 @@ void QuantizeRows(const FeedForwardStep& step, const WorkerContext& worker,
   for (int64_t r = range.begin; r < range.end; ++r) {
     copy.Quantize(*step.kernels, r, act + r * copy.cols);
   }
-  const bool local = worker.node == 0;  // gathered activations live on node 0
-  step.traffic->Add(local, (range.end - range.begin) * copy.cols *
-                               static_cast<int64_t>(sizeof(float)));
+  CountGathered(step, worker, range.size() * copy.cols);
 }
 
 }  // namespace
@@ -141,29 +150,22 @@ void RunGateUp(const FeedForwardStep& step, const WorkerContext& worker) {
     total +=
         branch.weights->gate.shards[node].matrix.panels() * PanelCost(branch);
   });
-  const int64_t low = total * worker.worker / worker.workers;
-  const int64_t high = total * (worker.worker + 1) / worker.workers;
-  // A panel belongs to the worker in whose range of cost it starts.
-  int64_t before = 0;
+  CostSplit split(total, worker.workers, worker.worker);
   ForEachBranch(step, [&](const Branch& branch) {
-    const int64_t cost = PanelCost(branch);
-    const int64_t panels = branch.weights->gate.shards[node].matrix.panels();
-    const int64_t begin = std::clamp<int64_t>(
-        CeilDivide(std::max<int64_t>(low - before, 0), cost), 0, panels);
-    const int64_t end = std::clamp<int64_t>(
-        CeilDivide(std::max<int64_t>(high - before, 0), cost), 0, panels);
-    if (begin < end) GateUpPanels(step, branch, node, {begin, end});
-    before += panels * cost;
+    const WorkRange panels = split.Next(
+        branch.weights->gate.shards[node].matrix.panels(), PanelCost(branch));
+    if (panels.begin < panels.end) GateUpPanels(step, branch, node, panels);
   });
 }
 
 void RunQuantizeActivations(const FeedForwardStep& step,
                             const WorkerContext& worker) {
-  if (step.slots > 0) {
+  const FeedForwardWeights& weights = *step.weights;
+  if (step.slots > 0 && !DownReadsFloats(weights.experts[0])) {
     QuantizeRows(step, worker, step.expert_act, step.slots,
                  step.expert_quantized);
   }
-  if (!step.weights->always.gate.empty()) {
+  if (!weights.always.gate.empty() && !DownReadsFloats(weights.always)) {
     QuantizeRows(step, worker, step.always_act, step.tokens,
                  step.always_quantized);
   }
@@ -191,6 +193,9 @@ void RunDown(const FeedForwardStep& step, const WorkerContext& worker) {
     args.out = step.output + shard.row_begin;
     args.out_stride = down.rows;
     Multiply(step, args);
+    if (DownReadsFloats(*branch.weights)) {
+      CountGathered(step, worker, branch.tokens * down.cols);
+    }
   });
 }
 

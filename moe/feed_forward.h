@@ -57,7 +57,8 @@ inline constexpr int64_t kGateUpScratchFloats =
 /// cost, so a worker's share does not depend on which experts are busy.
 void RunGateUp(const FeedForwardStep& step, const WorkerContext& worker);
 
-/// Stage 2: quantises the activations into this node's copies.
+/// Stage 2: quantises the activations into this node's copies, where `down` is
+/// of a format that wants it.
 void RunQuantizeActivations(const FeedForwardStep& step,
                             const WorkerContext& worker);
 

@@ -7,9 +7,18 @@
 namespace mlad {
 namespace {
 
-// Excluded experts rank below eligible ones, experts already taken below all.
+// Choices are kept within +-kLargestChoice, so that no bias of a file makes a
+// sum of two infinite. Excluded experts rank below eligible ones (their choice
+// may be negative), experts already taken below all.
+constexpr float kLargestChoice = 1e30f;
 constexpr float kExcluded = std::numeric_limits<float>::lowest();
 constexpr float kTaken = -std::numeric_limits<float>::infinity();
+
+float Choice(float score, float bias) {
+  const float choice = score + bias;
+  if (std::isnan(choice)) return kExcluded;
+  return std::clamp(choice, -kLargestChoice, kLargestChoice);
+}
 
 void ComputeScores(const RouterShape& shape, absl::Span<const float> logits,
                    float* scores) {
@@ -79,8 +88,7 @@ void RouteToken(const RouterShape& shape, absl::Span<const float> logits,
   float* choice = scratch + shape.experts;
   ComputeScores(shape, logits, scores);
   for (int64_t e = 0; e < shape.experts; ++e) {
-    choice[e] = scores[e] + (bias.empty() ? 0.0f : bias[e]);
-    if (std::isnan(choice[e])) choice[e] = kExcluded;
+    choice[e] = Choice(scores[e], bias.empty() ? 0.0f : bias[e]);
   }
   if (shape.groups > 1) {
     ExcludeGroups(shape, choice, scratch + 2 * shape.experts);
