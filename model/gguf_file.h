@@ -13,6 +13,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+
 #include "quant/tensor_type.h"
 
 namespace mlad {
@@ -31,7 +32,7 @@ struct GgufArray {
 struct GgufTensor {
   std::string name;
   TensorType type = TensorType::kF32;
-  std::vector<int64_t> shape;  // ne: fastest dimension first, 1 to 4
+  std::vector<int64_t> shape;       // ne: fastest dimension first, 1 to 4
   const std::byte* data = nullptr;  // in the mapped file; null if header only
   int64_t bytes = 0;
 
@@ -43,10 +44,11 @@ class GgufFile {
   struct Options {
     bool header_only = false;  // do not require the tensor data to be present
   };
-  /// Opens `path` (and its siblings when it is the first of a split file).
-  /// Every length, offset, count, type, alignment and name is checked.
-  /// Errors: kNotFound, kInvalidArgument (malformed), kUnimplemented (version or
-  /// tensor type mlad does not know, naming it), each with one sentence.
+  /// Opens `path` and, when it is the first part of a split model, its
+  /// siblings. Every length, offset, count, type, alignment and name is
+  /// checked. Errors: kNotFound, kInvalidArgument (malformed), kUnimplemented
+  /// (version or tensor type mlad does not know, naming it), each with one
+  /// sentence.
   static absl::StatusOr<std::unique_ptr<GgufFile>> Open(const std::string& path,
                                                         const Options& options);
   /// Parses one file's bytes (fuzzing, tests); `data` must outlive the result.
@@ -72,6 +74,15 @@ class GgufFile {
 
  private:
   GgufFile();
+  /// One file's bytes, whatever it says about being a part.
+  static absl::StatusOr<std::unique_ptr<GgufFile>> ParsePart(
+      absl::Span<const std::byte> data, const Options& options);
+  static absl::StatusOr<std::unique_ptr<GgufFile>> OpenPart(
+      const std::string& path, const Options& options);
+  /// Opens the siblings of the first part at `path` and takes their tensors.
+  absl::Status AddOtherParts(const std::string& path, const Options& options);
+  absl::Status AddPart(std::unique_ptr<GgufFile> part);
+
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };

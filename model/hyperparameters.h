@@ -5,6 +5,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+
 #include "model/gguf_file.h"
 
 namespace mlad {
@@ -52,7 +53,9 @@ struct Hyperparameters {
   bool has_split_kv_b = false;  // attn_k_b + attn_v_b instead of attn_kv_b
   bool tied_embeddings = false;
 
-  int64_t latent_row_elements() const { return kv_lora_rank + qk_rope_head_dim; }
+  int64_t latent_row_elements() const {
+    return kv_lora_rank + qk_rope_head_dim;
+  }
   int64_t qk_head_dim() const { return qk_nope_head_dim + qk_rope_head_dim; }
 };
 

@@ -6,6 +6,7 @@
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/types/span.h"
+
 #include "attention/latent_cache.h"
 
 namespace mlad {

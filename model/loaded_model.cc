@@ -1,0 +1,160 @@
+#include "model/loaded_model.h"
+
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+#include "base/check.h"
+#include "base/status.h"
+#include "model/footprint.h"
+#include "model/pack_jobs.h"
+#include "model/shapes.h"
+
+namespace mlad {
+namespace {
+
+StepLimits LimitsFor(const Hyperparameters& shape, const LoadOptions& options) {
+  return options.limits.tokens > 0
+             ? options.limits
+             : MakeStepLimits(shape.num_attention_heads, shape.kv_lora_rank);
+}
+
+}  // namespace
+
+absl::StatusOr<PlacementPlan> PlanModel(const GgufFile& file,
+                                        const Hyperparameters& shape,
+                                        const Topology& topology,
+                                        const LoadOptions& options) {
+  const WeightLayout layout =
+      LayOutWeights(file, shape, topology.node_count(), {});
+  MLAD_ASSIGN_OR_RETURN(
+      const ModelFootprint footprint,
+      MeasureFootprint(shape, layout, LimitsFor(shape, options),
+                       options.kv_type, topology));
+  return MakePlacementPlan(topology, footprint, options.cache_tokens);
+}
+
+absl::StatusOr<ModelWeights> LoadedModel::LoadWeights(
+    const GgufFile& file, const Topology& topology, Executor& executor,
+    const LoadOptions& options) {
+  const int nodes = topology.node_count();
+  const WeightLayout measured = LayOutWeights(file, shape_, nodes, {});
+  std::vector<std::byte*> bases;
+  for (int node = 0; node < nodes; ++node) {
+    MLAD_ASSIGN_OR_RETURN(
+        NodeRegion region,
+        NodeRegion::Allocate(topology, node, measured.node_bytes[node],
+                             "weights"));
+    bases.push_back(region.data());
+    regions_.push_back(std::move(region));
+  }
+  WeightLayout layout = LayOutWeights(file, shape_, nodes, bases);
+  MLAD_RETURN_IF_ERROR(
+      RunPackJobs(layout.jobs, executor, {options.progress, options.cancel}));
+  return std::move(layout.weights);
+}
+
+absl::Status LoadedModel::LayOutBuffers(const Topology& topology,
+                                        const Executor& executor,
+                                        StepState& state) {
+  const StepLimits& limits = state.plan.limits();
+  const int nodes = topology.node_count();
+  const StepBufferSizes sizes = MeasureStepBuffers(shape_, limits, nodes);
+  MLAD_ASSIGN_OR_RETURN(
+      NodeRegion shared,
+      NodeRegion::Allocate(topology, 0, sizes.shared_bytes, "step buffers"));
+  BumpAllocator shared_memory(shared.data());
+  state.shared = LayOutShared(shape_, limits, shared_memory);
+  regions_.push_back(std::move(shared));
+
+  int all_workers = 0;
+  for (int node = 0; node < nodes; ++node) {
+    all_workers += executor.workers(node);
+  }
+  traffic_.resize(all_workers);
+  if (shape_.n_routed_experts > 0) {
+    dispatches_.assign(
+        all_workers, ExpertDispatch(shape_.n_routed_experts,
+                                    shape_.num_experts_per_tok, limits.tokens));
+  }
+  for (int node = 0; node < nodes; ++node) {
+    const int workers = executor.workers(node);
+    MLAD_ASSIGN_OR_RETURN(
+        NodeRegion region,
+        NodeRegion::Allocate(topology, node,
+                             sizes.node_bytes + workers * sizes.worker_bytes,
+                             "step buffers"));
+    BumpAllocator memory(region.data());
+    const WorkRange heads =
+        SplitEvenly(shape_.num_attention_heads, nodes, node);
+    state.heads.push_back(heads);
+    state.nodes.push_back(
+        LayOutNode(shape_, limits, heads.end - heads.begin, memory));
+    for (int w = 0; w < workers; ++w) {
+      WorkerBuffers own = LayOutWorker(shape_, limits, memory);
+      const size_t index = state.workers.size();
+      own.traffic = &traffic_[index];
+      own.dispatch = dispatches_.empty() ? nullptr : &dispatches_[index];
+      state.workers.push_back(own);
+    }
+    MLAD_CHECK(memory.used_bytes() <= region.bytes());
+    regions_.push_back(std::move(region));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::unique_ptr<LoadedModel>> LoadedModel::Load(
+    const GgufFile& file, const Topology& topology, Executor& executor,
+    const LoadOptions& options) {
+  std::unique_ptr<LoadedModel> model(new LoadedModel);
+  MLAD_ASSIGN_OR_RETURN(model->shape_, ReadHyperparameters(file));
+  const Hyperparameters& shape = model->shape_;
+  MLAD_ASSIGN_OR_RETURN(model->plan_,
+                        PlanModel(file, shape, topology, options));
+  std::vector<int64_t> pages;
+  for (const NodePlan& node : model->plan_.nodes) {
+    pages.push_back(node.kv_pages);
+  }
+  MLAD_ASSIGN_OR_RETURN(
+      model->cache_,
+      LatentCache::Create(topology,
+                          {options.kv_type, shape.num_hidden_layers,
+                           shape.latent_row_elements()},
+                          pages));
+  model->pages_ = std::make_unique<PageAllocator>(pages);
+
+  auto state = std::make_unique<StepState>(MakeRopeConfig(shape),
+                                           LimitsFor(shape, options));
+  state->kernels = options.kernels;
+  state->shape = shape;
+  state->cache = model->cache_.get();
+  state->absorbed_shape = MakeAbsorbedShape(shape);
+  state->expanded_shape = MakeExpandedShape(shape);
+  state->router_shape = MakeRouterShape(shape);
+  MLAD_RETURN_IF_ERROR(model->LayOutBuffers(topology, executor, *state));
+  MLAD_ASSIGN_OR_RETURN(state->weights,
+                        model->LoadWeights(file, topology, executor, options));
+  model->transformer_ =
+      std::make_unique<Transformer>(executor, std::move(state));
+  return model;
+}
+
+absl::StatusOr<int64_t> LoadedModel::CountMisplacedPages(
+    const Topology& topology, int node) const {
+  int64_t pages = 0;
+  const auto add = [&](const NodeRegion& region) -> absl::Status {
+    if (region.node() != node) return absl::OkStatus();
+    MLAD_ASSIGN_OR_RETURN(const int64_t misplaced,
+                          region.CountMisplacedPages(topology));
+    pages += misplaced;
+    return absl::OkStatus();
+  };
+  for (const NodeRegion& region : regions_) MLAD_RETURN_IF_ERROR(add(region));
+  for (const NodeRegion& region : cache_->regions()) {
+    MLAD_RETURN_IF_ERROR(add(region));
+  }
+  return pages;
+}
+
+}  // namespace mlad

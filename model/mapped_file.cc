@@ -1,0 +1,104 @@
+#include "model/mapped_file.h"
+
+#include <cerrno>
+#include <cstring>
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "absl/strings/str_cat.h"
+
+namespace mlad {
+namespace {
+
+absl::Status OpenError(const std::string& path, int error) {
+  switch (error) {
+    case ENOENT:
+    case ENOTDIR:
+      return absl::NotFoundError(
+          absl::StrCat("there is no file '", path, "'; check the path"));
+    case EACCES:
+    case EPERM:
+      return absl::PermissionDeniedError(
+          absl::StrCat("the file '", path,
+                       "' may not be read by this user; change its "
+                       "permissions or the user"));
+    default:
+      return absl::InternalError(absl::StrCat(
+          "the file '", path, "' cannot be opened: ", std::strerror(error)));
+  }
+}
+
+/// Closes the descriptor unless Release() is called.
+class ScopedDescriptor {
+ public:
+  explicit ScopedDescriptor(int descriptor) : descriptor_(descriptor) {}
+  ~ScopedDescriptor() {
+    if (descriptor_ >= 0) close(descriptor_);
+  }
+  ScopedDescriptor(const ScopedDescriptor&) = delete;
+  ScopedDescriptor& operator=(const ScopedDescriptor&) = delete;
+
+  int get() const { return descriptor_; }
+  int Release() {
+    const int descriptor = descriptor_;
+    descriptor_ = -1;
+    return descriptor;
+  }
+
+ private:
+  int descriptor_;
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<MappedFile>> MappedFile::Open(
+    const std::string& path) {
+  // O_NONBLOCK: opening a named pipe must not wait for its writer.
+  ScopedDescriptor descriptor(
+      open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (descriptor.get() < 0) return OpenError(path, errno);
+
+  struct stat status {};
+  if (fstat(descriptor.get(), &status) != 0) return OpenError(path, errno);
+  if (S_ISDIR(status.st_mode)) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "'", path, "' is a folder; give the path of a GGUF file in it"));
+  }
+  if (!S_ISREG(status.st_mode)) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "'", path, "' is not a regular file; give the path of a GGUF file"));
+  }
+  if (status.st_size == 0) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "the file '", path, "' is empty; download or convert it again"));
+  }
+  const size_t size = static_cast<size_t>(status.st_size);
+  void* address =
+      mmap(nullptr, size, PROT_READ, MAP_SHARED, descriptor.get(), 0);
+  if (address == MAP_FAILED) {
+    return absl::InternalError(
+        absl::StrCat("the file '", path, "' of ", size,
+                     " bytes cannot be mapped: ", std::strerror(errno)));
+  }
+  return std::unique_ptr<MappedFile>(new MappedFile(
+      descriptor.Release(),
+      absl::MakeConstSpan(static_cast<const std::byte*>(address), size)));
+}
+
+MappedFile::~MappedFile() {
+  munmap(const_cast<std::byte*>(bytes_.data()), bytes_.size());
+  close(descriptor_);
+}
+
+void MappedFile::DropPageCache() const {
+  // The advice to the file skips pages that are still mapped somewhere, so
+  // they leave this process's page table first. Both are advice: no error
+  // matters.
+  madvise(const_cast<std::byte*>(bytes_.data()), bytes_.size(), MADV_DONTNEED);
+  posix_fadvise(descriptor_, 0, 0, POSIX_FADV_DONTNEED);
+}
+
+}  // namespace mlad

@@ -1,0 +1,85 @@
+// The stages of a step, in the order in which they run. Each is called by every
+// worker of every node; between two of them all workers wait for each other.
+#pragma once
+
+#include <cstdint>
+
+#include "model/step_state.h"
+#include "numa/executor.h"
+
+namespace mlad {
+
+// Once a step, before the layers.
+
+/// x = embedding rows of the tokens; rotations of their positions.
+void RunEmbed(StepState& state, const WorkerContext& worker);
+
+// Per layer: attention.
+
+/// Node copies of norm(x), as floats and quantised.
+void RunAttentionNorm(StepState& state, int64_t layer,
+                      const WorkerContext& worker);
+/// kv_a; and q_a, or q itself in models that do not compress queries.
+void RunDownProjections(StepState& state, int64_t layer,
+                        const WorkerContext& worker);
+/// The home node of each position stores its latent row; node copies of
+/// norm(q_a).
+void RunStoreLatents(StepState& state, int64_t layer,
+                     const WorkerContext& worker);
+/// Queries of the node's heads; only in models that compress queries.
+void RunQueries(StepState& state, int64_t layer, const WorkerContext& worker);
+/// Expanded and absorbed attention; waits for everyone inside.
+void RunAttention(StepState& state, int64_t layer, const WorkerContext& worker);
+/// Node copies of the quantised attention output.
+void RunQuantizeAttention(StepState& state, int64_t layer,
+                          const WorkerContext& worker);
+/// x += W_o attention
+void RunAttentionOutput(StepState& state, int64_t layer,
+                        const WorkerContext& worker);
+
+// Per layer: feed-forward.
+
+/// Node copies of norm(x), as floats and quantised.
+void RunFeedForwardNorm(StepState& state, int64_t layer,
+                        const WorkerContext& worker);
+// Expert layers only.
+void RunRouterLogits(StepState& state, int64_t layer,
+                     const WorkerContext& worker);
+/// Each node chooses the experts of all tokens for itself.
+void RunRouting(StepState& state, int64_t layer, const WorkerContext& worker);
+// All layers.
+void RunFeedForwardGateUp(StepState& state, int64_t layer,
+                          const WorkerContext& worker);
+void RunFeedForwardQuantize(StepState& state, int64_t layer,
+                            const WorkerContext& worker);
+/// x += feed-forward
+void RunFeedForwardDown(StepState& state, int64_t layer,
+                        const WorkerContext& worker);
+
+// Once a step, after the layers.
+
+/// Logits of the rows that want them, some rows at a time; worker 0 of node 0
+/// hands them to the consumer while the others wait.
+void RunLogits(StepState& state, const WorkerContext& worker);
+
+// Shared by the stages.
+
+/// out[t] = norm(rows[t]) for t in [0, count), the node's workers sharing the
+/// rows; `rows` [count, out.cols] live on node 0.
+void NormRows(StepState& state, const WorkerContext& worker, const float* rows,
+              int64_t count, const float* weight, const Activations& out);
+
+/// This worker's rows of out = W x (or out += W x) for `tokens` tokens; the
+/// node's first row goes to out[t * out_stride].
+struct ShardProduct {
+  const MatrixShard* shard = nullptr;
+  Activations x;
+  int64_t tokens = 0;
+  Epilogue epilogue = Epilogue::kStore;
+  float* out = nullptr;
+  int64_t out_stride = 0;  // floats
+};
+void MultiplyShard(StepState& state, const WorkerContext& worker,
+                   const ShardProduct& product);
+
+}  // namespace mlad

@@ -1,0 +1,114 @@
+#include "model/step_buffers.h"
+
+#include <algorithm>
+
+#include "attention/absorbed.h"
+#include "attention/expanded.h"
+#include "model/shapes.h"
+#include "moe/feed_forward.h"
+#include "moe/router.h"
+
+namespace mlad {
+namespace {
+
+QuantizedActivations TakeQuantized(BumpAllocator& memory, int64_t rows,
+                                   int64_t cols) {
+  const int64_t blocks = rows * cols / kQuantBlock;
+  return {memory.Take<ActivationBlock>(blocks), memory.Take<float>(blocks),
+          memory.Take<ActivationSums>(blocks)};
+}
+
+Activations TakeActivations(BumpAllocator& memory, int64_t rows, int64_t cols) {
+  return {cols, memory.Take<float>(rows * cols),
+          TakeQuantized(memory, rows, cols)};
+}
+
+Activations TakeQuantizedOnly(BumpAllocator& memory, int64_t rows,
+                              int64_t cols) {
+  return {cols, nullptr, TakeQuantized(memory, rows, cols)};
+}
+
+int64_t WidestAlways(const Hyperparameters& shape) {
+  int64_t widest = 0;
+  if (shape.first_k_dense_replace > 0 || shape.n_routed_experts == 0) {
+    widest = shape.intermediate_size;
+  }
+  return std::max(widest, shape.n_shared_experts * shape.moe_intermediate_size);
+}
+
+int64_t ScratchFloats(const Hyperparameters& shape, const StepLimits& limits) {
+  return std::max(
+      {AbsorbedScratchFloats(MakeAbsorbedShape(shape)),
+       ExpandedScratchFloats(MakeExpandedShape(shape), limits.chunk_tokens),
+       kGateUpScratchFloats, RouterScratchFloats(MakeRouterShape(shape)),
+       shape.latent_row_elements()});
+}
+
+}  // namespace
+
+SharedBuffers LayOutShared(const Hyperparameters& shape,
+                           const StepLimits& limits, BumpAllocator& memory) {
+  const int64_t t = limits.tokens;
+  const int64_t heads = shape.num_attention_heads;
+  const int64_t pass = limits.absorbed_rows;
+  SharedBuffers b;
+  b.x = memory.Take<float>(t * shape.hidden_size);
+  b.rotations = memory.Take<float>(t * shape.qk_rope_head_dim);
+  b.q_a = memory.Take<float>(t * shape.q_lora_rank);
+  b.kv_a = memory.Take<float>(t * shape.latent_row_elements());
+  b.absorbed_q = memory.Take<float>(pass * heads * shape.latent_row_elements());
+  b.partials.out =
+      memory.Take<float>(pass * kLanes * heads * shape.kv_lora_rank);
+  b.partials.lse = memory.Take<float>(pass * kLanes * heads);
+  b.attention = memory.Take<float>(t * heads * shape.v_head_dim);
+  b.router_logits = memory.Take<float>(t * shape.n_routed_experts);
+  b.expert_act = memory.Take<float>(t * shape.num_experts_per_tok *
+                                    shape.moe_intermediate_size);
+  b.always_act = memory.Take<float>(t * WidestAlways(shape));
+  b.logits = memory.Take<float>(limits.logits_rows * shape.vocab_size);
+  return b;
+}
+
+NodeBuffers LayOutNode(const Hyperparameters& shape, const StepLimits& limits,
+                       int64_t heads, BumpAllocator& memory) {
+  const int64_t t = limits.tokens;
+  const int64_t pairs = t * shape.num_experts_per_tok;
+  NodeBuffers b;
+  b.hidden = TakeActivations(memory, t, shape.hidden_size);
+  b.q_a = TakeActivations(memory, t, shape.q_lora_rank);
+  b.attention = TakeQuantizedOnly(memory, t,
+                                  shape.num_attention_heads * shape.v_head_dim);
+  b.expert_act = TakeQuantizedOnly(memory, pairs, shape.moe_intermediate_size);
+  b.always_act = TakeQuantizedOnly(memory, t, WidestAlways(shape));
+  b.q = memory.Take<float>(t * heads * shape.qk_head_dim());
+  b.expert_ids = memory.Take<int32_t>(pairs);
+  b.expert_weights = memory.Take<float>(pairs);
+  return b;
+}
+
+WorkerBuffers LayOutWorker(const Hyperparameters& shape,
+                           const StepLimits& limits, BumpAllocator& memory) {
+  const int64_t widest = std::max(shape.qk_nope_head_dim, shape.kv_lora_rank);
+  const int64_t pass = limits.absorbed_rows;
+  WorkerBuffers b;
+  b.head_rows = TakeQuantizedOnly(memory, pass, widest);
+  b.head_f32 = memory.Take<float>(pass * widest);
+  b.pass_step_rows = memory.Take<int32_t>(pass);
+  b.w_uk = memory.Take<float>(shape.kv_lora_rank * shape.qk_nope_head_dim);
+  b.w_uv = memory.Take<float>(shape.kv_lora_rank * shape.v_head_dim);
+  b.w_uv_rows = memory.Take<float>(shape.kv_lora_rank * shape.v_head_dim);
+  b.scratch = memory.Take<float>(ScratchFloats(shape, limits));
+  return b;
+}
+
+StepBufferSizes MeasureStepBuffers(const Hyperparameters& shape,
+                                   const StepLimits& limits, int nodes) {
+  BumpAllocator shared, node, worker;
+  LayOutShared(shape, limits, shared);
+  const WorkRange heads = SplitEvenly(shape.num_attention_heads, nodes, 0);
+  LayOutNode(shape, limits, heads.end - heads.begin, node);
+  LayOutWorker(shape, limits, worker);
+  return {shared.used_bytes(), node.used_bytes(), worker.used_bytes()};
+}
+
+}  // namespace mlad

@@ -1,0 +1,78 @@
+// Every buffer of a step, planned once: nothing in the step allocates.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "absl/types/span.h"
+
+#include "attention/merge.h"
+#include "kernels/activations.h"
+#include "model/hyperparameters.h"
+#include "model/step_plan.h"
+#include "moe/dispatch.h"
+#include "numa/bump_allocator.h"
+#include "numa/traffic.h"
+
+namespace mlad {
+
+/// What all nodes read and write; lives on node 0. T = limits.tokens.
+struct SharedBuffers {
+  float* x = nullptr;           // [T, hidden], the residual stream
+  float* rotations = nullptr;   // [T, qk_rope_head_dim], cos and sin
+  float* q_a = nullptr;         // [T, q_lora_rank]
+  float* kv_a = nullptr;        // [T, latent_row_elements]
+  float* absorbed_q = nullptr;  // [absorbed_rows, heads, latent_row_elements]
+  PartialView partials;         // of one absorbed pass
+  float* attention = nullptr;   // [T, heads * v_head_dim]
+  float* router_logits = nullptr;  // [T, n_routed_experts]
+  float* expert_act = nullptr;     // [T * experts per token, moe ffn]
+  float* always_act = nullptr;     // [T, widest shared or dense ffn]
+  float* logits = nullptr;         // [logits_rows, vocab]
+};
+
+/// One node's copies and its heads' queries.
+struct NodeBuffers {
+  Activations hidden;               // [T, hidden], normed
+  Activations q_a;                  // [T, q_lora_rank], normed
+  Activations attention;            // [T, heads * v_head_dim], quantised only
+  Activations expert_act;           // quantised only
+  Activations always_act;           // quantised only
+  float* q = nullptr;               // [T, this node's heads, qk_head_dim]
+  int32_t* expert_ids = nullptr;    // [T, experts per token]
+  float* expert_weights = nullptr;  // [T, experts per token]
+};
+
+/// One worker's own.
+struct WorkerBuffers {
+  Activations head_rows;      // [absorbed_rows, max(nope, kv_lora)] quantised
+  float* head_f32 = nullptr;  // [absorbed_rows, max(nope, kv_lora)]
+  int32_t* pass_step_rows = nullptr;  // [absorbed_rows]
+  float* w_uk = nullptr;              // [kv_lora, nope] of one head
+  float* w_uv = nullptr;              // [kv_lora, v] of one head
+  float* w_uv_rows = nullptr;  // [v, kv_lora] of one head, to be transposed
+  float* scratch = nullptr;    // what the kernels ask for, one at a time
+  ExpertDispatch* dispatch = nullptr;
+  Traffic* traffic = nullptr;
+};
+
+/// Bytes of each part, for the placement plan.
+struct StepBufferSizes {
+  int64_t shared_bytes = 0;
+  int64_t node_bytes = 0;    // of the node with the most heads
+  int64_t worker_bytes = 0;  // per worker
+};
+
+StepBufferSizes MeasureStepBuffers(const Hyperparameters& shape,
+                                   const StepLimits& limits, int nodes);
+
+SharedBuffers LayOutShared(const Hyperparameters& shape,
+                           const StepLimits& limits, BumpAllocator& memory);
+NodeBuffers LayOutNode(const Hyperparameters& shape, const StepLimits& limits,
+                       int64_t heads, BumpAllocator& memory);
+/// Leaves dispatch and traffic null.
+WorkerBuffers LayOutWorker(const Hyperparameters& shape,
+                           const StepLimits& limits, BumpAllocator& memory);
+
+}  // namespace mlad

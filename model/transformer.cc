@@ -1,0 +1,94 @@
+#include "model/transformer.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+#include "model/stages.h"
+
+namespace mlad {
+
+Transformer::Transformer(Executor& executor, std::unique_ptr<StepState> state)
+    : executor_(executor),
+      state_(std::move(state)),
+      traffic_(executor.nodes()) {
+  executor_.SetProgram(MakeProgram());
+}
+
+void Transformer::Step(absl::Span<const StepSpan> spans,
+                       LogitsConsumer consume) {
+  state_->plan.Build(spans);
+  state_->consume = &consume;
+  executor_.RunProgram();
+  state_->consume = nullptr;
+  PublishTraffic();
+}
+
+void Transformer::PublishTraffic() {
+  size_t next = 0;
+  for (int node = 0; node < executor_.nodes(); ++node) {
+    Traffic sum;
+    for (int w = 0; w < executor_.workers(node); ++w) {
+      const Traffic& own = *state_->workers[next++].traffic;
+      sum.local_bytes += own.local_bytes;
+      sum.remote_bytes += own.remote_bytes;
+    }
+    traffic_[node].local_bytes.store(sum.local_bytes,
+                                     std::memory_order_relaxed);
+    traffic_[node].remote_bytes.store(sum.remote_bytes,
+                                      std::memory_order_relaxed);
+  }
+}
+
+Traffic Transformer::traffic(int node) const {
+  Traffic result;
+  result.local_bytes =
+      traffic_[node].local_bytes.load(std::memory_order_relaxed);
+  result.remote_bytes =
+      traffic_[node].remote_bytes.load(std::memory_order_relaxed);
+  return result;
+}
+
+std::vector<Stage> Transformer::MakeProgram() {
+  std::vector<Stage> program;
+  program.push_back(
+      {"embed", [state = state_.get()](const WorkerContext& worker) {
+         RunEmbed(*state, worker);
+       }});
+  for (int64_t i = 0; i < state_->shape.num_hidden_layers; ++i) {
+    AddLayer(i, program);
+  }
+  program.push_back(
+      {"logits", [state = state_.get()](const WorkerContext& worker) {
+         RunLogits(*state, worker);
+       }});
+  return program;
+}
+
+void Transformer::AddLayer(int64_t layer, std::vector<Stage>& program) {
+  using LayerStage = void (*)(StepState&, int64_t, const WorkerContext&);
+  const auto add = [&](const char* name, LayerStage run) {
+    program.push_back(
+        {absl::StrCat(name, ".", layer),
+         [state = state_.get(), layer, run](const WorkerContext& worker) {
+           run(*state, layer, worker);
+         }});
+  };
+  add("attention_norm", RunAttentionNorm);
+  add("down_projections", RunDownProjections);
+  add("store_latents", RunStoreLatents);
+  if (state_->shape.q_lora_rank > 0) add("queries", RunQueries);
+  add("attention", RunAttention);
+  add("quantize_attention", RunQuantizeAttention);
+  add("attention_output", RunAttentionOutput);
+  add("feed_forward_norm", RunFeedForwardNorm);
+  if (!state_->weights.layers[layer].ffn.experts.empty()) {
+    add("router_logits", RunRouterLogits);
+    add("routing", RunRouting);
+  }
+  add("gate_up", RunFeedForwardGateUp);
+  add("quantize_activations", RunFeedForwardQuantize);
+  add("down", RunFeedForwardDown);
+}
+
+}  // namespace mlad
