@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
+
 #include "attention/latent_cache.h"
 #include "base/clock.h"
 #include "engine/sampling.h"
@@ -18,21 +19,39 @@
 
 namespace mlad {
 
+inline constexpr int kMaxStopStrings = 16;
+inline constexpr size_t kMaxStopStringBytes = 256;
+inline constexpr int kMaxStopTokenIds = 64;
+
 struct GenerationRequest {
   std::vector<int32_t> prompt;  // at least one id
   SamplingParams sampling;
-  int64_t max_tokens = 0;  // 0: up to the context limit
-  std::vector<std::string> stop;       // strings, not part of the text sent
+  // 0: as many as the context and the cache hold.
+  int64_t max_tokens = 0;
+  // Not part of the text sent. At most kMaxStopStrings of 1 to
+  // kMaxStopStringBytes bytes. The one that is complete first ends the text, of
+  // several at the same byte the longest.
+  std::vector<std::string> stop;
+  // Generation ends after any of them: the token and its text are sent. At most
+  // kMaxStopTokenIds.
   std::vector<int32_t> stop_token_ids;
   bool ignore_eos = false;
-  int logprobs = -1;  // -1: none, else how many alternatives per token (<= 20)
+  // -1: none, else alternatives per token, up to kMaxLogprobs.
+  int logprobs = -1;
   absl::Time deadline = absl::InfiniteFuture();
 };
 
 enum class FinishReason : uint8_t {
-  kEos, kStopString, kStopToken, kMaxTokens, kContextFull, kCancelled, kDeadline,
+  kEos,
+  kStopString,
+  kStopToken,
+  kMaxTokens,
+  kContextFull,
+  kCancelled,
+  kDeadline,
 };
 
+/// Every token that was drawn, the one that ended the text included.
 struct TokenEvent {
   SampledToken token;
   std::string text;  // may be empty while a character or stop string is open
@@ -45,7 +64,9 @@ struct Usage {
 };
 
 struct Timings {
-  absl::Duration queued, prompt, generation;
+  absl::Duration queued;      // until a place was free
+  absl::Duration prompt;      // from there to the first token
+  absl::Duration generation;  // from there to the end
 };
 
 struct FinishEvent {
@@ -65,7 +86,8 @@ class GenerationObserver {
   /// While the prompt is read, after each chunk.
   virtual void OnPromptProgress(int64_t done, int64_t total) = 0;
   virtual void OnToken(const TokenEvent& event) = 0;
-  /// Exactly once, last. An error status when the request failed.
+  /// Exactly once, last. A cancelled request and one past its deadline report
+  /// what they had got; an error status means that the request failed.
   virtual void OnFinish(const absl::StatusOr<FinishEvent>& result) = 0;
 };
 
@@ -85,23 +107,29 @@ class ScoreObserver {
  public:
   virtual ~ScoreObserver() = default;
   virtual void OnProgress(int64_t done, int64_t total) = 0;
+  /// Exactly once, last. Errors: kCancelled, kDeadlineExceeded.
   virtual void OnFinish(const absl::StatusOr<ScoreResult>& result) = 0;
 };
 
 struct EngineOptions {
-  int64_t context_tokens = 0;   // longest sequence accepted
-  int64_t max_sequences = 16;   // running at once; more wait
-  int64_t max_queued = 256;     // more are refused with kResourceExhausted
+  int64_t context_tokens = 0;  // longest sequence accepted
+  int64_t max_sequences = 16;  // running at once; more wait
+  // Waiting behind max_sequences; more are refused with kResourceExhausted.
+  int64_t max_queued = 256;
 };
 
 struct EngineStats {
   int64_t running = 0, queued = 0;
-  int64_t requests = 0, failed = 0, cancelled = 0;
-  int64_t prompt_tokens = 0, completion_tokens = 0;
+  int64_t requests = 0;           // all that came, refused ones included
+  int64_t failed = 0;             // refused, or past their deadline
+  int64_t cancelled = 0;          // by their client or by Drain
+  int64_t prompt_tokens = 0;      // read
+  int64_t completion_tokens = 0;  // generated
   int64_t steps = 0;
-  double tokens_per_s = 0;         // generated, over the last 10 s with work
+  // Over the last 10 s of time spent in steps.
+  double tokens_per_s = 0;
   double prompt_tokens_per_s = 0;
-  absl::Duration step_time;        // in the model, total
+  absl::Duration step_time;  // in the model, total
 };
 
 using RequestId = uint64_t;
@@ -109,26 +137,30 @@ using RequestId = uint64_t;
 class Engine {
  public:
   /// The model, tokenizer, allocator and clock outlive the engine. Starts the
-  /// engine's threads.
+  /// engine's threads. Errors: kInvalidArgument for options out of range.
   static absl::StatusOr<std::unique_ptr<Engine>> Create(
-      LanguageModel& model, const Tokenizer& tokenizer,
-      PageAllocator& pages, const Clock& clock, const EngineOptions& options);
+      LanguageModel& model, const Tokenizer& tokenizer, PageAllocator& pages,
+      const Clock& clock, const EngineOptions& options);
   /// Cancels what is running.
   virtual ~Engine() = default;
 
   /// Errors at once: kInvalidArgument (ids, sampling, empty prompt, stop),
-  /// kOutOfRange (prompt longer than the context), kResourceExhausted (queue
-  /// full), kUnavailable (draining). The observer outlives its OnFinish.
+  /// kOutOfRange (the context has no room for the prompt and one token),
+  /// kResourceExhausted (queue full, or the cache is too small for prompt and
+  /// max_tokens even when empty), kUnavailable (draining). After an error the
+  /// observer is not called.
   virtual absl::StatusOr<RequestId> Generate(
       GenerationRequest request,
       std::shared_ptr<GenerationObserver> observer) = 0;
   virtual absl::StatusOr<RequestId> Score(
       ScoreRequest request, std::shared_ptr<ScoreObserver> observer) = 0;
-  /// Stops the request at the next step; unknown ids are ignored.
+  /// Stops the request at the next step, also while it waits; unknown ids are
+  /// ignored. Any thread, observers included.
   virtual void Cancel(RequestId id) = 0;
 
   /// Refuses new requests, waits for running ones until `deadline` (wall time),
-  /// then cancels the rest and returns when all have finished.
+  /// then cancels the rest and returns when all have finished. Not to be called
+  /// by an observer.
   virtual void Drain(absl::Time deadline) = 0;
   virtual EngineStats stats() const = 0;
 };

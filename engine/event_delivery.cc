@@ -1,0 +1,46 @@
+#include "engine/event_delivery.h"
+
+#include <utility>
+
+#include <pthread.h>
+
+namespace mlad {
+
+EventDelivery::EventDelivery() : thread_([this] { Run(); }) {}
+
+EventDelivery::~EventDelivery() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  wake_.notify_one();
+  thread_.join();
+}
+
+void EventDelivery::Post(std::function<void()> event) {
+  {
+    const std::lock_guard lock(mutex_);
+    events_.push_back(std::move(event));
+  }
+  wake_.notify_one();
+}
+
+void EventDelivery::Run() {
+  pthread_setname_np(pthread_self(), "mlad-delivery");
+  std::vector<std::function<void()>> batch;
+  while (true) {
+    {
+      std::unique_lock lock(mutex_);
+      wake_.wait(lock, [this] { return !events_.empty() || stopping_; });
+      if (events_.empty()) return;
+      std::swap(batch, events_);
+    }
+    for (std::function<void()>& event : batch) {
+      event();
+      event = nullptr;  // an observer's last reference may be in there
+    }
+    batch.clear();
+  }
+}
+
+}  // namespace mlad

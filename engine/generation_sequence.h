@@ -1,0 +1,57 @@
+// A sequence that is continued token by token.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "engine/engine.h"
+#include "engine/sampling.h"
+#include "engine/sequence.h"
+#include "engine/stop_matcher.h"
+#include "model/tokenizer.h"
+
+namespace mlad {
+
+class GenerationSequence final : public Sequence {
+ public:
+  /// Where generation ends at the latest, and the reason to report then.
+  struct Bound {
+    int64_t tokens = 0;
+    FinishReason reason = FinishReason::kMaxTokens;
+  };
+
+  /// `request` is valid and has a seed.
+  GenerationSequence(const Terms& terms, GenerationRequest request,
+                     const Bound& bound, const Tokenizer& tokenizer,
+                     std::shared_ptr<GenerationObserver> observer);
+
+  void TakeLogits(int64_t position, absl::Span<const float> logits) override;
+  std::function<void()> End(Ending ending, absl::Time now) override;
+
+ protected:
+  LogitsWanted WantedLogits(int64_t end) const override;
+  void ReportProgress(int64_t done, int64_t total) override;
+  bool AfterStep(absl::Time now) override;
+
+ private:
+  std::optional<FinishReason> ReasonToStopAt(int32_t id) const;
+  /// Moves what was held back into `event`.
+  void FlushText(FinishEvent& event);
+  Timings MakeTimings(absl::Time now) const;
+
+  GenerationRequest request_;  // but for the prompt
+  Bound bound_;
+  const Tokenizer& tokenizer_;
+  std::shared_ptr<GenerationObserver> observer_;
+  Sampler sampler_;
+  StreamingDetokenizer detokenizer_;
+  StopMatcher stop_matcher_;
+  std::optional<SampledToken> sampled_;  // in this step
+  absl::Time first_token_at_ = absl::InfiniteFuture();
+  std::optional<FinishReason> reason_;
+};
+
+}  // namespace mlad
