@@ -1,0 +1,134 @@
+#include "rpc/admin_responses.h"
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "model/utf8.h"
+
+namespace mlad {
+namespace {
+
+v1::ServingState ToWire(ServerPhase phase) {
+  switch (phase) {
+    case ServerPhase::kLoading:
+      return v1::SERVING_STATE_LOADING;
+    case ServerPhase::kServing:
+      return v1::SERVING_STATE_SERVING;
+    case ServerPhase::kDraining:
+    case ServerPhase::kStopping:
+      return v1::SERVING_STATE_DRAINING;
+  }
+  return v1::SERVING_STATE_UNSPECIFIED;
+}
+
+void FillEngineStats(const EngineStats& stats, v1::EngineStats& out) {
+  out.set_running(stats.running);
+  out.set_queued(stats.queued);
+  out.set_requests(stats.requests);
+  out.set_failed(stats.failed);
+  out.set_cancelled(stats.cancelled);
+  out.set_prompt_tokens(stats.prompt_tokens);
+  out.set_completion_tokens(stats.completion_tokens);
+  out.set_steps(stats.steps);
+  out.set_tokens_per_s(stats.tokens_per_s);
+  out.set_prompt_tokens_per_s(stats.prompt_tokens_per_s);
+  out.set_step_time_ms(absl::ToDoubleMilliseconds(stats.step_time));
+}
+
+void FillNodeStats(const NodePlan& plan, const NodeCounters& counters,
+                   int64_t kv_page_bytes, v1::NodeStats& out) {
+  out.set_node(plan.description.node);
+  out.mutable_cpus()->Add(plan.description.cpus.begin(),
+                          plan.description.cpus.end());
+  out.set_simulated(plan.description.simulated);
+  out.set_weights_bytes(plan.weights_bytes);
+  out.set_kv_bytes_used(counters.kv_pages_used * kv_page_bytes);
+  out.set_kv_bytes_capacity(plan.kv_bytes_capacity);
+  out.set_kv_pages_used(counters.kv_pages_used);
+  out.set_local_bytes(counters.local_bytes);
+  out.set_remote_bytes(counters.remote_bytes);
+  out.set_misplaced_pages(counters.misplaced_pages);
+  const auto busy = static_cast<double>(counters.busy_ns);
+  const auto barrier = static_cast<double>(counters.barrier_ns);
+  if (busy + barrier > 0) {
+    out.set_busy_share(busy / (busy + barrier));
+    out.set_barrier_share(barrier / (busy + barrier));
+  }
+}
+
+}  // namespace
+
+v1::Stats MakeStats(const ServerState& state) {
+  v1::Stats stats;
+  stats.set_state(ToWire(state.phase()));
+  stats.set_load_fraction(state.load_fraction());
+  stats.set_uptime_s(absl::ToDoubleSeconds(state.uptime()));
+  ServedModel* const model = state.model_or_null();
+  if (model == nullptr) return stats;
+
+  const PlacementPlan& plan = model->plan();
+  stats.set_weights_bytes(plan.weights_bytes);
+  stats.set_compute_bytes(plan.compute_bytes);
+  stats.set_kv_bytes_capacity(plan.kv_bytes_capacity);
+  FillEngineStats(model->engine().stats(), *stats.mutable_engine());
+
+  const std::vector<NodeCounters> counters = model->node_counters();
+  int64_t kv_bytes_used = 0;
+  for (size_t i = 0; i < std::min(plan.nodes.size(), counters.size()); ++i) {
+    v1::NodeStats& node = *stats.add_nodes();
+    FillNodeStats(plan.nodes[i], counters[i], plan.kv_page_bytes, node);
+    node.set_tokens_per_s(stats.engine().tokens_per_s());
+    kv_bytes_used += node.kv_bytes_used();
+  }
+  stats.set_kv_bytes_used(kv_bytes_used);
+  return stats;
+}
+
+v1::Topology MakeTopology(const ServedModel& model) {
+  v1::Topology topology;
+  topology.set_isa(std::string(model.isa()));
+  for (const NodePlan& plan : model.plan().nodes) {
+    v1::TopologyNode& node = *topology.add_nodes();
+    node.set_node(plan.description.node);
+    node.set_os_index(plan.description.os_index);
+    node.set_simulated(plan.description.simulated);
+    node.mutable_cpus()->Add(plan.description.cpus.begin(),
+                             plan.description.cpus.end());
+    node.set_workers(static_cast<int32_t>(plan.description.cpus.size()));
+    node.set_memory_bytes(plan.description.memory_bytes);
+    node.set_head_begin(plan.heads.begin);
+    node.set_head_end(plan.heads.end);
+  }
+  return topology;
+}
+
+v1::ModelInfo MakeModelInfo(const ServedModel& model,
+                            const std::string& daemon_version) {
+  const ModelFacts& facts = model.facts();
+  v1::ModelInfo info;
+  info.set_name(ReplaceInvalidUtf8(facts.name));
+  info.set_path(ReplaceInvalidUtf8(facts.path));
+  info.set_file_type(ReplaceInvalidUtf8(facts.file_type));
+  info.set_file_bytes(facts.file_bytes);
+  info.set_kv_type(facts.kv_type);
+  info.set_context_tokens(facts.context_tokens);
+  info.set_trained_context_tokens(facts.trained_context_tokens);
+  info.set_vocab_size(model.tokenizer().vocab_size());
+  info.set_hidden_size(facts.hidden_size);
+  info.set_layers(facts.layers);
+  info.set_attention_heads(facts.attention_heads);
+  info.set_q_lora_rank(facts.q_lora_rank);
+  info.set_kv_lora_rank(facts.kv_lora_rank);
+  info.set_routed_experts(facts.routed_experts);
+  info.set_experts_per_token(facts.experts_per_token);
+  info.set_shared_experts(facts.shared_experts);
+  info.set_kv_bytes_per_token(facts.kv_bytes_per_token);
+  if (model.chat_style().has_value()) {
+    info.set_chat_style(std::string(ChatStyleName(*model.chat_style())));
+  }
+  info.set_daemon_version(daemon_version);
+  return info;
+}
+
+}  // namespace mlad

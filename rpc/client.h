@@ -1,0 +1,100 @@
+// The client library: mla-ctl and the tests talk to the daemon through it.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "mlad/v1/admin.pb.h"
+#include "mlad/v1/inference.pb.h"
+
+namespace mlad {
+
+/// Lets another thread stop a call, which then returns kCancelled. One call at
+/// a time. Thread-safe.
+class CallCanceller {
+ public:
+  CallCanceller();
+  ~CallCanceller();
+  CallCanceller(const CallCanceller&) = delete;
+  CallCanceller& operator=(const CallCanceller&) = delete;
+
+  /// Stops the call that uses this, and every later one at once.
+  void Cancel();
+
+ private:
+  friend class Client;
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+struct CallOptions {
+  /// The call ends with kDeadlineExceeded after this.
+  absl::Duration timeout = absl::InfiniteDuration();
+  CallCanceller* canceller = nullptr;  // outlives the call
+};
+
+/// Receives the messages of a stream, in order, on the calling thread. Returns
+/// false to cancel the call, which then returns OK.
+using GenerateCallback = std::function<bool(const v1::GenerateResponse&)>;
+using StatsCallback = std::function<bool(const v1::Stats&)>;
+
+enum class Health : uint8_t { kServing, kNotServing };
+std::string_view HealthName(Health health);
+
+/// Calls block. Thread-safe. Errors are the daemon's, with its sentence;
+/// kUnavailable naming the address when there is no connection.
+class Client {
+ public:
+  /// Connects to what ParseListenAddress reads: "HOST:PORT" or "unix:/PATH".
+  /// Errors: kInvalidArgument for a malformed address; kUnavailable when
+  /// nothing answers there within `timeout`, at once when the connection is
+  /// refused.
+  static absl::StatusOr<std::unique_ptr<Client>> Connect(
+      std::string_view address, absl::Duration timeout = absl::Seconds(5));
+  ~Client();
+  Client(const Client&) = delete;
+  Client& operator=(const Client&) = delete;
+
+  const std::string& address() const;
+
+  absl::Status Generate(const v1::GenerateRequest& request,
+                        const GenerateCallback& on_message,
+                        const CallOptions& options = {});
+  absl::Status Chat(const v1::ChatRequest& request,
+                    const GenerateCallback& on_message,
+                    const CallOptions& options = {});
+  absl::StatusOr<v1::ScoreResponse> Score(const v1::ScoreRequest& request,
+                                          const CallOptions& options = {});
+  absl::StatusOr<v1::TokenizeResponse> Tokenize(
+      const v1::TokenizeRequest& request, const CallOptions& options = {});
+  absl::StatusOr<v1::DetokenizeResponse> Detokenize(
+      const v1::DetokenizeRequest& request, const CallOptions& options = {});
+
+  absl::StatusOr<v1::Stats> GetStats(const CallOptions& options = {});
+  absl::Status WatchStats(const v1::WatchStatsRequest& request,
+                          const StatsCallback& on_message,
+                          const CallOptions& options = {});
+  absl::StatusOr<v1::Topology> GetTopology(const CallOptions& options = {});
+  absl::StatusOr<v1::ModelInfo> GetModelInfo(const CallOptions& options = {});
+
+  /// Of the whole server ("") or of "mlad.v1.Inference". kNotFound for others.
+  absl::StatusOr<Health> CheckHealth(std::string_view service = "",
+                                     const CallOptions& options = {});
+  /// At once and at each change.
+  absl::Status WatchHealth(std::string_view service,
+                           const std::function<bool(Health)>& on_change,
+                           const CallOptions& options = {});
+
+ private:
+  struct Impl;
+  explicit Client(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace mlad

@@ -1,0 +1,79 @@
+#include "rpc/generation_call.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+#include "base/status.h"
+#include "rpc/response_building.h"
+#include "rpc/wire_message.h"
+
+namespace mlad {
+
+GenerationCall::GenerationCall(Params params)
+    : StreamReactor(params.max_unread_bytes), params_(std::move(params)) {}
+
+void GenerationCall::Submit() {
+  const absl::Status status = SubmitOrError();
+  if (!status.ok()) End(status);
+}
+
+absl::Status GenerationCall::SubmitOrError() {
+  if (engine_request_.cancelled()) {
+    return absl::CancelledError("the client cancelled");
+  }
+  ServedModel& model = params_.ticket.model();
+  MLAD_ASSIGN_OR_RETURN(GenerationRequest request,
+                        params_.reader(*params_.request, model));
+  request.deadline = CallDeadline(*params_.context);
+  with_logprobs_ = request.logprobs >= 0;
+  Engine& engine = model.engine();
+  MLAD_ASSIGN_OR_RETURN(
+      const RequestId id,
+      engine.Generate(
+          std::move(request),
+          std::static_pointer_cast<GenerationCall>(shared_from_this())));
+  engine_request_.Submitted(engine, id);
+  return absl::OkStatus();
+}
+
+void GenerationCall::OnPromptProgress(int64_t done, int64_t total) {
+  // If there is no room for it, nobody misses it.
+  Send(SerializeMessage(ProgressResponse(done, total)),
+       MessageKind::kReplaceable);
+}
+
+void GenerationCall::OnToken(const TokenEvent& event) {
+  const v1::GenerateResponse response =
+      TokenResponse(event, with_logprobs_, params_.ticket.model().tokenizer());
+  if (Send(SerializeMessage(response))) return;
+  engine_request_.Cancel();
+  End(absl::ResourceExhaustedError(
+      absl::StrCat("the client reads too slowly: ", params_.max_unread_bytes,
+                   " bytes of its answer are waiting; read faster or ask for "
+                   "fewer logprobs")));
+}
+
+void GenerationCall::OnFinish(const absl::StatusOr<FinishEvent>& result) {
+  if (!result.ok()) {
+    End(result.status());
+    return;
+  }
+  SendLastAndEnd(SerializeMessage(FinishResponse(*result)),
+                 FinalStatus(result->reason));
+}
+
+absl::Status GenerationCall::FinalStatus(FinishReason reason) const {
+  if (reason == FinishReason::kDeadline) {
+    return absl::DeadlineExceededError(
+        "the deadline passed before the answer was complete");
+  }
+  if (reason != FinishReason::kCancelled) return absl::OkStatus();
+  if (engine_request_.cancelled()) {
+    return absl::CancelledError("the client cancelled");
+  }
+  return absl::UnavailableError(
+      "the daemon shut down before the answer was complete");
+}
+
+}  // namespace mlad

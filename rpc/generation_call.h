@@ -1,0 +1,56 @@
+// One Generate or Chat call, from the request's bytes to the last message.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include <grpcpp/server_context.h>
+#include <grpcpp/support/byte_buffer.h>
+
+#include "absl/status/statusor.h"
+
+#include "engine/engine.h"
+#include "rpc/engine_request.h"
+#include "rpc/server_state.h"
+#include "rpc/stream_reactor.h"
+
+namespace mlad {
+
+/// ReadGenerateRequest or ReadChatRequest.
+using GenerationReader = absl::StatusOr<GenerationRequest> (*)(
+    const grpc::ByteBuffer& bytes, const ServedModel& model);
+
+/// The engine's delivery thread hands over events; they wait in the stream for
+/// a client that reads slowly, up to `max_unread_bytes`.
+class GenerationCall final : public StreamReactor, public GenerationObserver {
+ public:
+  struct Params {
+    CallTicket ticket;
+    const grpc::CallbackServerContext* context = nullptr;  // outlives the call
+    const grpc::ByteBuffer* request = nullptr;             // the same
+    GenerationReader reader = nullptr;
+    int64_t max_unread_bytes = 0;
+  };
+  explicit GenerationCall(Params params);
+
+  /// Reads the request and gives it to the engine; on a thread that may take
+  /// its time. Once.
+  void Submit();
+
+  void OnPromptProgress(int64_t done, int64_t total) override;
+  void OnToken(const TokenEvent& event) override;
+  void OnFinish(const absl::StatusOr<FinishEvent>& result) override;
+
+ private:
+  void OnClientGone() override { engine_request_.Cancel(); }
+  void OnCallDone() override { params_.ticket.Release(); }
+  absl::Status SubmitOrError();
+  /// How the call ends after the engine has finished normally or stopped.
+  absl::Status FinalStatus(FinishReason reason) const;
+
+  Params params_;
+  EngineRequest engine_request_;
+  bool with_logprobs_ = false;
+};
+
+}  // namespace mlad

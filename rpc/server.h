@@ -1,0 +1,78 @@
+// The daemon's gRPC server: Inference, Admin, health and reflection.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <sys/types.h>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+
+#include "rpc/listen_address.h"
+#include "rpc/served_model.h"
+
+namespace mlad {
+
+struct ServerOptions {
+  std::vector<ListenAddress> addresses = {ListenAddress{}};
+  std::string daemon_version;
+  /// Of unix sockets: read and write for owner and group.
+  mode_t unix_socket_mode = 0660;
+  /// Threads that parse and tokenize requests and build large responses.
+  int request_threads = 2;
+  /// Requests waiting for those threads; more are refused with
+  /// RESOURCE_EXHAUSTED.
+  int64_t max_waiting_requests = 1024;
+  /// Larger requests are refused with RESOURCE_EXHAUSTED.
+  int max_request_bytes = 64 << 20;
+  /// Answers of one stream that wait for a client which reads slowly. A client
+  /// that falls further behind loses its request with RESOURCE_EXHAUSTED:
+  /// computing does not wait for readers. Progress messages are the first to
+  /// go: only the latest one is kept.
+  int64_t max_unread_bytes = int64_t{4} << 20;
+};
+
+/// States: loading (from Start), serving (from SetModel), draining (from
+/// Shutdown). While loading, Inference, GetTopology and GetModelInfo answer
+/// UNAVAILABLE, health is NOT_SERVING, and GetStats tells how far it is.
+///
+/// Block SIGTERM before Start: gRPC starts threads that inherit the mask.
+class Server {
+ public:
+  /// Listens on all addresses. A stale unix socket is replaced.
+  /// Errors: kInvalidArgument for no address or a name that does not resolve;
+  /// kAlreadyExists when an address is in use or a path holds something that is
+  /// not a socket; kPermissionDenied; kUnavailable for what else the system
+  /// refuses. The sentence names the address and the remedy.
+  static absl::StatusOr<std::unique_ptr<Server>> Start(
+      const ServerOptions& options);
+  /// As Shutdown(now).
+  ~Server();
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+
+  /// In the order of the options, with the port chosen where it was 0.
+  const std::vector<ListenAddress>& addresses() const;
+
+  /// 0 to 1; reported while loading.
+  void SetLoadFraction(double fraction);
+  /// From now on requests are served. Once. `model` outlives the server or its
+  /// Shutdown.
+  void SetModel(ServedModel& model);
+
+  /// Health turns NOT_SERVING and new requests get UNAVAILABLE; running ones go
+  /// on until `deadline` and then end with UNAVAILABLE after what they have so
+  /// far. Returns when no call is left and the engine is drained, at most some
+  /// seconds after the deadline. Once; from one thread.
+  void Shutdown(absl::Time deadline);
+
+ private:
+  struct Impl;
+  explicit Server(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace mlad

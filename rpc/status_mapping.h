@@ -1,0 +1,13 @@
+// absl::Status and grpc::Status: the codes are the same, the types are not.
+#pragma once
+
+#include <grpcpp/support/status.h>
+
+#include "absl/status/status.h"
+
+namespace mlad {
+
+grpc::Status ToGrpcStatus(const absl::Status& status);
+absl::Status ToAbslStatus(const grpc::Status& status);
+
+}  // namespace mlad

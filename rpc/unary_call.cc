@@ -1,0 +1,41 @@
+#include "rpc/unary_call.h"
+
+#include "rpc/status_mapping.h"
+
+namespace mlad {
+
+UnaryCall* UnaryCall::Start(Params params, WorkQueue& queue) {
+  auto* call = new UnaryCall(std::move(params));
+  if (!queue.TryPush([call] { call->Run(); })) {
+    call->Finish(ToGrpcStatus(WorkQueue::FullError()));
+  }
+  return call;
+}
+
+void UnaryCall::Run() {
+  absl::StatusOr<grpc::ByteBuffer> answer =
+      params_.answer(*params_.request, params_.ticket.model());
+  if (answer.ok()) *params_.response = *std::move(answer);
+  Finish(ToGrpcStatus(answer.status()));
+}
+
+void UnaryCall::OnDone() {
+  params_.ticket.Release();
+  delete this;
+}
+
+grpc::ServerUnaryReactor* FinishUnary(grpc::CallbackServerContext* context,
+                                      const absl::Status& status) {
+  grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
+  reactor->Finish(ToGrpcStatus(status));
+  return reactor;
+}
+
+grpc::ServerUnaryReactor* AnswerUnary(grpc::CallbackServerContext* context,
+                                      absl::StatusOr<grpc::ByteBuffer> answer,
+                                      grpc::ByteBuffer* response) {
+  if (answer.ok()) *response = *std::move(answer);
+  return FinishUnary(context, answer.status());
+}
+
+}  // namespace mlad
