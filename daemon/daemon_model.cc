@@ -1,0 +1,135 @@
+#include "daemon/daemon_model.h"
+
+#include <map>
+#include <numeric>
+#include <string>
+#include <utility>
+
+#include "base/status.h"
+#include "model/chat_template.h"
+
+namespace mlad {
+namespace {
+
+/// Type of most of the file's bytes.
+std::string DominantType(const GgufFile& file) {
+  std::map<TensorType, int64_t> bytes;
+  for (const auto& [name, tensor] : file.tensors()) {
+    bytes[tensor.type] += tensor.bytes;
+  }
+  TensorType best = TensorType::kF32;
+  for (const auto& [type, count] : bytes) {
+    if (count > bytes[best]) best = type;
+  }
+  return std::string(GetTensorType(best).name);
+}
+
+int64_t TensorBytes(const GgufFile& file) {
+  int64_t bytes = 0;
+  for (const auto& [name, tensor] : file.tensors()) bytes += tensor.bytes;
+  return bytes;
+}
+
+std::optional<ChatStyle> FindChatStyle(const GgufFile& file,
+                                       const Tokenizer& tokenizer) {
+  const auto text = file.GetString("tokenizer.chat_template");
+  const auto style = DetectChatStyle(text.ok() ? *text : "", tokenizer);
+  if (!style.ok()) return std::nullopt;
+  return *style;
+}
+
+}  // namespace
+
+void DaemonModel::FillFacts(const ModelSource& source,
+                            const ContextSizes& sizes, KvType kv_type) {
+  const Hyperparameters& shape = source.shape;
+  facts_.name = shape.name;
+  facts_.path = source.path;
+  facts_.file_type = DominantType(*source.file);
+  facts_.file_bytes = TensorBytes(*source.file);
+  facts_.kv_type = KvTypeName(kv_type);
+  facts_.context_tokens = sizes.context_tokens;
+  facts_.trained_context_tokens = shape.max_position_embeddings;
+  facts_.hidden_size = shape.hidden_size;
+  facts_.layers = shape.num_hidden_layers;
+  facts_.attention_heads = shape.num_attention_heads;
+  facts_.q_lora_rank = shape.q_lora_rank;
+  facts_.kv_lora_rank = shape.kv_lora_rank;
+  facts_.routed_experts = shape.n_routed_experts;
+  facts_.experts_per_token = shape.num_experts_per_tok;
+  facts_.shared_experts = shape.n_shared_experts;
+  facts_.kv_bytes_per_token =
+      loaded_->cache().row_bytes() * shape.num_hidden_layers;
+}
+
+absl::Status DaemonModel::CheckPlacement() {
+  for (int node = 0; node < topology_->node_count(); ++node) {
+    MLAD_ASSIGN_OR_RETURN(misplaced_pages_.emplace_back(),
+                          loaded_->CountMisplacedPages(*topology_, node));
+  }
+  return absl::OkStatus();
+}
+
+int64_t DaemonModel::misplaced_pages() const {
+  return std::accumulate(misplaced_pages_.begin(), misplaced_pages_.end(),
+                         int64_t{0});
+}
+
+absl::StatusOr<std::unique_ptr<DaemonModel>> DaemonModel::Load(
+    const ModelSource& source, const Options& options) {
+  const ModelOptions& wanted = options.serve.model;
+  std::unique_ptr<DaemonModel> model(new DaemonModel);
+  model->kernels_ = options.kernels;
+  MLAD_ASSIGN_OR_RETURN(const KvType kv_type, ParseKvType(wanted.kv));
+  MLAD_ASSIGN_OR_RETURN(model->topology_,
+                        Topology::Create(MakeTopologyOptions(wanted)));
+  MLAD_ASSIGN_OR_RETURN(model->tokenizer_, Tokenizer::Create(*source.file));
+  model->chat_style_ = FindChatStyle(*source.file, *model->tokenizer_);
+
+  const ContextSizes sizes =
+      ChooseContext(wanted, source.shape.max_position_embeddings);
+  LoadOptions load;
+  load.kernels = options.kernels;
+  load.kv_type = kv_type;
+  load.cache_tokens = sizes.cache_tokens;
+  load.progress = options.progress;
+  load.cancel = options.cancel;
+  // A refusal to plan costs no threads.
+  MLAD_RETURN_IF_ERROR(
+      PlanModel(*source.file, source.shape, *model->topology_, load).status());
+  MLAD_ASSIGN_OR_RETURN(model->executor_, Executor::Create(*model->topology_));
+  MLAD_ASSIGN_OR_RETURN(model->loaded_,
+                        LoadedModel::Load(*source.file, *model->topology_,
+                                          *model->executor_, load));
+  MLAD_RETURN_IF_ERROR(model->CheckPlacement());
+  model->FillFacts(source, sizes, kv_type);
+
+  EngineOptions engine;
+  engine.context_tokens = sizes.context_tokens;
+  engine.max_sequences = options.serve.max_sequences;
+  engine.max_queued = options.serve.max_queued;
+  MLAD_ASSIGN_OR_RETURN(
+      model->engine_,
+      Engine::Create(model->loaded_->transformer(), *model->tokenizer_,
+                     model->loaded_->pages(), model->clock_, engine));
+  return model;
+}
+
+std::vector<NodeCounters> DaemonModel::node_counters() const {
+  std::vector<NodeCounters> result;
+  for (int node = 0; node < topology_->node_count(); ++node) {
+    const Traffic traffic = loaded_->transformer().traffic(node);
+    const NodeExecutionStats execution = executor_->stats(node);
+    NodeCounters counters;
+    counters.local_bytes = traffic.local_bytes;
+    counters.remote_bytes = traffic.remote_bytes;
+    counters.busy_ns = execution.busy_ns;
+    counters.barrier_ns = execution.barrier_ns;
+    counters.misplaced_pages = misplaced_pages_[node];
+    counters.kv_pages_used = loaded_->pages().used_pages(node);
+    result.push_back(counters);
+  }
+  return result;
+}
+
+}  // namespace mlad

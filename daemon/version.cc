@@ -1,0 +1,5 @@
+#include "daemon/version.h"
+
+namespace mlad {
+const char kVersion[] = MLAD_VERSION;
+}  // namespace mlad

@@ -1,0 +1,5 @@
+#pragma once
+
+namespace mlad {
+extern const char kVersion[];  // "0.1.0"
+}  // namespace mlad
