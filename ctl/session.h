@@ -1,0 +1,24 @@
+// A connection for the length of one command.
+#pragma once
+
+#include <functional>
+
+#include "absl/status/status.h"
+
+#include "ctl/options.h"
+#include "rpc/client.h"
+
+namespace mlad {
+
+/// Calls `work` with the options of one call, which Ctrl-C cancels.
+absl::Status Interruptible(
+    const ConnectionOptions& options,
+    const std::function<absl::Status(const CallOptions&)>& work);
+
+/// Connects, calls `work` with the client and the options of its calls, reports
+/// what went wrong. Ctrl-C cancels the calls. Returns the exit status.
+int WithClient(
+    const ConnectionOptions& options,
+    const std::function<absl::Status(Client&, const CallOptions&)>& work);
+
+}  // namespace mlad
