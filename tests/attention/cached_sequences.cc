@@ -1,0 +1,203 @@
+#include "tests/attention/cached_sequences.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <limits>
+#include <random>
+#include <utility>
+
+#include "base/check.h"
+
+namespace mlad {
+
+AbsorbedShape TestAbsorbedShape() { return {kHeads, kRank, kRope, kScale}; }
+
+ExpandedShape TestExpandedShape() {
+  return {kNope, kRope, kValue, kRank, kScale};
+}
+
+AlignedFloats::AlignedFloats(int64_t count) {
+  const size_t bytes = (count * sizeof(float) + 63) / 64 * 64;
+  data_.reset(static_cast<float*>(std::aligned_alloc(64, bytes)));
+  std::fill_n(data_.get(), count, std::numeric_limits<float>::quiet_NaN());
+}
+
+void AlignedFloats::Free::operator()(float* data) const { std::free(data); }
+
+std::vector<float> RandomFloats(int64_t count, float peak, uint32_t seed) {
+  std::mt19937 random(seed);
+  std::uniform_real_distribution<float> value(-peak, peak);
+  std::vector<float> values(count);
+  for (float& v : values) v = value(random);
+  return values;
+}
+
+CachedSequences::CachedSequences(const KernelTable& kernels, KvType type,
+                                 int nodes)
+    : kernels_(&kernels), nodes_(nodes) {
+  TopologyOptions options;
+  options.nodes = nodes;
+  options.threads_per_node = 1;
+  auto topology = Topology::Create(options);
+  MLAD_CHECK(topology.ok());
+  topology_ = *std::move(topology);
+  const std::vector<int64_t> pages(nodes, 160);
+  auto cache = LatentCache::Create(*topology_, {type, 2, kRow}, pages);
+  MLAD_CHECK(cache.ok());
+  cache_ = *std::move(cache);
+  allocator_ = std::make_unique<PageAllocator>(pages);
+}
+
+void CachedSequences::Add(int64_t positions, uint32_t seed) {
+  PageTable& table = tables_.emplace_back(allocator_->NewTable());
+  MLAD_CHECK(allocator_->Grow(table, positions).ok());
+  const std::vector<float> rows = RandomFloats(positions * kRow, 1, seed);
+  const std::vector<float> other = RandomFloats(kRow, 9, seed + 1);
+  for (int64_t p = 0; p < positions; ++p) {
+    kernels_->encode_latent(cache_->shape().type, other.data(), kRow,
+                            cache_->Row(table, p, 0));
+    kernels_->encode_latent(cache_->shape().type, &rows[p * kRow], kRow,
+                            cache_->Row(table, p, kLayer));
+  }
+}
+
+std::vector<float> CachedSequences::Latents(int sequence,
+                                            int64_t positions) const {
+  std::vector<float> rows(positions * kRow);
+  for (int64_t p = 0; p < positions; ++p) {
+    kernels_->decode_latent(cache_->shape().type,
+                            cache_->Row(tables_[sequence], p, kLayer), 1, kRow,
+                            &rows[p * kRow]);
+  }
+  return rows;
+}
+
+HeadWeights RandomHead(uint32_t seed) {
+  return {RandomFloats(kRank * kNope, 0.5f, seed),
+          RandomFloats(kRank * kValue, 0.5f, seed + 1000)};
+}
+
+std::vector<float> AbsorbQuery(const HeadWeights& head, const float* q) {
+  std::vector<float> absorbed(kRow);
+  for (int64_t c = 0; c < kRank; ++c) {
+    double sum = 0;
+    for (int64_t d = 0; d < kNope; ++d) {
+      sum += static_cast<double>(head.w_uk[c * kNope + d]) * q[d];
+    }
+    absorbed[c] = static_cast<float>(sum);
+  }
+  std::copy_n(q + kNope, kRope, &absorbed[kRank]);
+  return absorbed;
+}
+
+namespace {
+
+constexpr int64_t kKey = kNope + kRope;
+
+/// Errors of one form, relative to the largest value.
+///
+/// A score that is a sum of `terms` products (nested sums: of both lengths)
+/// with magnitudes adding up to `size` is off by at most (terms + 4) * size
+/// units of 2^-24. A softmax numerator is off by that, by its exponential (4
+/// units and the rounding of its argument, below 2 * size) and by as much
+/// again for each of the `tiles` rescalings. Numerators and denominators are
+/// sums of `positions` terms. All of it counts twice, for the quotient.
+double SoftmaxError(double terms, double size, double tiles, double positions) {
+  const double numerator = (terms + 4) * size + (tiles + 1) * (2 * size + 6);
+  return 2 * (numerator + positions + tiles) * 0x1p-24;
+}
+
+double Largest(const std::vector<double>& values, int64_t count) {
+  double largest = 0;
+  for (int64_t i = 0; i < count; ++i) {
+    largest = std::max(largest, std::abs(values[i]));
+  }
+  return largest;
+}
+
+/// The sum of |a| |b|.
+template <typename A, typename B>
+double Magnitude(const A* a, const B* b, int64_t n) {
+  double sum = 0;
+  for (int64_t i = 0; i < n; ++i) {
+    sum += std::abs(static_cast<double>(a[i]) * static_cast<double>(b[i]));
+  }
+  return sum;
+}
+
+}  // namespace
+
+ExactHead::ExactHead(HeadWeights head, std::vector<float> latents)
+    : head_(std::move(head)), latents_(std::move(latents)) {
+  const int64_t positions = static_cast<int64_t>(latents_.size()) / kRow;
+  keys_.resize(positions * kKey);
+  key_sizes_.resize(positions * kKey);
+  values_.resize(positions * kValue);
+  value_sizes_.resize(positions * kValue);
+  for (int64_t p = 0; p < positions; ++p) {
+    const float* latent = &latents_[p * kRow];
+    for (int64_t i = 0; i < kRank; ++i) {
+      const double c = latent[i];
+      for (int64_t d = 0; d < kNope; ++d) {
+        keys_[p * kKey + d] += head_.w_uk[i * kNope + d] * c;
+        key_sizes_[p * kKey + d] += std::abs(head_.w_uk[i * kNope + d] * c);
+      }
+      for (int64_t v = 0; v < kValue; ++v) {
+        values_[p * kValue + v] += head_.w_uv[i * kValue + v] * c;
+        value_sizes_[p * kValue + v] +=
+            std::abs(head_.w_uv[i * kValue + v] * c);
+      }
+    }
+    for (int64_t j = 0; j < kRope; ++j) {
+      keys_[p * kKey + kNope + j] = latent[kRank + j];
+      key_sizes_[p * kKey + kNope + j] = std::abs(latent[kRank + j]);
+    }
+  }
+}
+
+ExactAttention ExactHead::Attend(const float* q, int64_t positions) const {
+  const std::vector<float> absorbed = AbsorbQuery(head_, q);
+  std::vector<double> scores(positions);
+  double absorbed_size = 0, expanded_size = 0;
+  for (int64_t p = 0; p < positions; ++p) {
+    for (int64_t d = 0; d < kKey; ++d) scores[p] += q[d] * keys_[p * kKey + d];
+    scores[p] *= kScale;
+    absorbed_size = std::max(
+        absorbed_size,
+        kScale * Magnitude(absorbed.data(), &latents_[p * kRow], kRow));
+    expanded_size = std::max(
+        expanded_size, kScale * Magnitude(q, &key_sizes_[p * kKey], kKey));
+  }
+  const double peak = *std::max_element(scores.begin(), scores.end());
+  ExactAttention result;
+  result.out.assign(kValue, 0);
+  double sum = 0;
+  for (int64_t p = 0; p < positions; ++p) {
+    const double weight = std::exp(scores[p] - peak);
+    sum += weight;
+    for (int64_t v = 0; v < kValue; ++v) {
+      result.out[v] += weight * values_[p * kValue + v];
+    }
+  }
+  for (double& v : result.out) v /= sum;
+
+  const double n = static_cast<double>(positions);
+  const double value = Largest(values_, positions * kValue);
+  const double value_size = Largest(value_sizes_, positions * kValue);
+  // Absorbed: a lane's pages are its tiles; then five levels of merging, each
+  // off by 8 units of the lse and 4 of its own (see merge_test). What W_uv
+  // makes of errors in the latents is bounded by the sum of magnitudes.
+  const double lse = std::max(1.0, absorbed_size + std::log(n));
+  result.absorbed_bound =
+      value_size *
+      (SoftmaxError(kRow, absorbed_size, n / (kLanes * kPagePositions) + 1, n) +
+       5 * (8 * lse + 4) * 0x1p-24);
+  // Expanded: values have errors of their own.
+  result.expanded_bound = value * SoftmaxError(kRank + kKey, expanded_size,
+                                               n / kExpandedTile + 1, n) +
+                          value_size * (kRank + 2) * 0x1p-24;
+  return result;
+}
+
+}  // namespace mlad

@@ -1,0 +1,123 @@
+// The bits of a matmul's result depend on its row and token only (DESIGN
+// invariant I2), not on what else is computed with them.
+#include <cstring>
+#include <numeric>
+#include <vector>
+
+#include "tests/kernels/kernel_cases.h"
+#include "tests/kernels/kernel_test.h"
+
+namespace mlad {
+namespace {
+
+using ::mlad::testing::AllTensorTypes;
+using ::mlad::testing::CaseName;
+using ::mlad::testing::kTestTokenCounts;
+using ::mlad::testing::MatMulCase;
+using ::mlad::testing::MatMulProblem;
+using ::mlad::testing::PackedWeights;
+using ::mlad::testing::Random;
+using ::mlad::testing::RandomFloats;
+using ::mlad::testing::Seed;
+
+constexpr float kCanary = -12345.678f;
+constexpr int64_t kTokens = 64;
+constexpr int64_t kRows = 85;  // 6 panels, the last with 5 rows
+
+bool SameBits(const float* a, const float* b, int64_t n) {
+  return std::memcmp(a, b, n * sizeof(float)) == 0;
+}
+
+class MatMulBitsTest : public ::mlad::testing::KernelTest {
+ protected:
+  // Calls `check(problem, all, kernels)` for every type and table, `all`
+  // [kTokens, kRows] computed in one call.
+  template <typename Check>
+  void ForEachProblem(const Check& check) {
+    const uint64_t seed = Seed(1);
+    for (TensorType type : AllTensorTypes()) {
+      const MatMulCase c = {type, kRows, 768};
+      SCOPED_TRACE(CaseName(c));
+      Random random(seed);
+      const PackedWeights weights(random, c);
+      const std::vector<float> x = RandomFloats(random, kTokens * c.cols);
+      FOR_EACH_TABLE(kernels, seed) {
+        const MatMulProblem problem(*kernels, weights.matrix(), x);
+        std::vector<float> all(kTokens * kRows);
+        kernels->matmul(problem.Args(all.data(), kRows));
+        check(problem, all, *kernels);
+      }
+    }
+  }
+};
+
+TEST_F(MatMulBitsTest, DoNotDependOnTheBatchSize) {
+  ForEachProblem([](const MatMulProblem& problem, const std::vector<float>& all,
+                    const KernelTable& kernels) {
+    std::vector<int64_t> counts(std::begin(kTestTokenCounts),
+                                std::end(kTestTokenCounts));
+    for (int64_t n = 4; n <= 16; ++n) counts.push_back(n);
+    for (int64_t tokens : counts) {
+      std::vector<float> out(tokens * kRows);
+      MatMulArgs args = problem.Args(out.data(), kRows);
+      args.tokens = tokens;
+      kernels.matmul(args);
+      EXPECT_TRUE(SameBits(out.data(), all.data(), tokens * kRows))
+          << tokens << " tokens";
+    }
+  });
+}
+
+TEST_F(MatMulBitsTest, DoNotDependOnTheNeighboursOrTheirOrder) {
+  ForEachProblem([](const MatMulProblem& problem, const std::vector<float>& all,
+                    const KernelTable& kernels) {
+    Random random(3);
+    for (int64_t tokens : kTestTokenCounts) {
+      std::vector<int32_t> x_rows(tokens);
+      for (int32_t& row : x_rows)
+        row = static_cast<int32_t>(random() % kTokens);
+      std::vector<int32_t> out_rows(tokens);
+      std::iota(out_rows.rbegin(), out_rows.rend(), 0);
+      std::vector<float> out(tokens * kRows);
+      MatMulArgs args = problem.Args(out.data(), kRows);
+      args.tokens = tokens;
+      args.x_rows = x_rows.data();
+      args.out_rows = out_rows.data();
+      kernels.matmul(args);
+      for (int64_t t = 0; t < tokens; ++t) {
+        EXPECT_TRUE(
+            SameBits(&out[out_rows[t] * kRows], &all[x_rows[t] * kRows], kRows))
+            << tokens << " tokens, token " << t;
+      }
+    }
+  });
+}
+
+TEST_F(MatMulBitsTest, DoNotDependOnTheRangeOfPanels) {
+  ForEachProblem([](const MatMulProblem& problem, const std::vector<float>& all,
+                    const KernelTable& kernels) {
+    for (int64_t tokens : {1, 3, 17}) {
+      for (int64_t begin = 0; begin < 6; ++begin) {
+        for (int64_t end = begin; end <= 6; ++end) {
+          std::vector<float> out(tokens * kRows, kCanary);
+          MatMulArgs args = problem.Args(out.data(), kRows);
+          args.tokens = tokens;
+          args.panel_begin = begin;
+          args.panel_end = end;
+          kernels.matmul(args);
+          std::vector<float> expected(tokens * kRows, kCanary);
+          for (int64_t t = 0; t < tokens; ++t) {
+            for (int64_t r = begin * 16; r < std::min(end * 16, kRows); ++r) {
+              expected[t * kRows + r] = all[t * kRows + r];
+            }
+          }
+          ASSERT_TRUE(SameBits(out.data(), expected.data(), tokens * kRows))
+              << tokens << " tokens, panels " << begin << " to " << end;
+        }
+      }
+    }
+  });
+}
+
+}  // namespace
+}  // namespace mlad

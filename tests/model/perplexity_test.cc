@@ -1,0 +1,88 @@
+// Perplexity of the demo model over held-out text for every type of cache,
+// against what a plain float32 implementation measured.
+#include <cmath>
+#include <cstdio>
+
+#include <gtest/gtest.h>
+
+#include "tests/model/demo_model.h"
+#include "tests/model/model_runner.h"
+
+#include "model/tokenizer.h"
+
+namespace mlad {
+namespace {
+
+constexpr size_t kWindow = 1024;
+
+double NegativeLogProbability(const ModelRunner::Logits& logits, int32_t id) {
+  double peak = logits[0];
+  for (const float logit : logits) peak = std::fmax(peak, logit);
+  double sum = 0;
+  for (const float logit : logits) sum += std::exp(logit - peak);
+  return peak + std::log(sum) - logits[id];
+}
+
+/// Consecutive windows, every prediction within a window; as recorded.
+double Perplexity(ModelRunner& runner, absl::Span<const int32_t> ids) {
+  double total = 0;
+  int64_t predictions = 0;
+  for (size_t at = 0; at + kWindow <= ids.size(); at += kWindow) {
+    const auto window = ids.subspan(at, kWindow);
+    ModelRunner::Sequence sequence = runner.NewSequence();
+    const auto rows = runner.ReadAll(sequence, window);
+    runner.Release(sequence);
+    for (size_t i = 0; i + 1 < kWindow; ++i) {
+      total += NegativeLogProbability(rows[i], window[i + 1]);
+      ++predictions;
+    }
+  }
+  return std::exp(total / static_cast<double>(predictions));
+}
+
+double RecordedPerplexity() {
+  const nlohmann::json reference = ReadDemoReference();
+  for (const auto& row : reference["heldout"]["results"]) {
+    if (row["file"] == "tiny-mla-21m-q8_0.gguf" && row["variant"] == "f32 KV" &&
+        row["protocol"] == "windows") {
+      return row["ppl"];
+    }
+  }
+  return 0;
+}
+
+TEST(Perplexity, StaysWithEveryCacheType) {
+  const auto file = GgufFile::Open(kDemoModelPath, {});
+  ASSERT_TRUE(file.ok());
+  const auto tokenizer = Tokenizer::Create(**file);
+  ASSERT_TRUE(tokenizer.ok());
+  const std::vector<int32_t> ids =
+      (*tokenizer)->Encode(ReadTextFile(kHeldOutTextPath), {});
+  ASSERT_EQ(ids.size(), ReadDemoReference()["heldout"]["tokens_with_bos"]);
+
+  const double recorded = RecordedPerplexity();
+  ASSERT_GT(recorded, 1);
+  const struct {
+    KvType type;
+    double tolerance;  // relative
+  } cases[] = {{KvType::kF16, 0.001},
+               {KvType::kBF16, 0.005},
+               {KvType::kQ8_0, 0.001},
+               {KvType::kQ8KV, 0.005},
+               {KvType::kQ6_0, 0.01}};
+  std::printf("| cache | perplexity | against f32 (%.4f) |\n|---|---|---|\n",
+              recorded);
+  for (const auto& [type, tolerance] : cases) {
+    RunnerOptions options;
+    options.kv_type = type;
+    ModelRunner runner(kDemoModelPath, options);
+    const double measured = Perplexity(runner, ids);
+    std::printf("| %s | %.4f | %+.3f%% |\n",
+                std::string(KvTypeName(type)).c_str(), measured,
+                100 * (measured / recorded - 1));
+    EXPECT_NEAR(measured / recorded, 1, tolerance);
+  }
+}
+
+}  // namespace
+}  // namespace mlad
