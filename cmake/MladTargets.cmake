@@ -18,9 +18,11 @@ if(MLAD_BUILD_FUZZ)
   target_compile_options(mlad_flags INTERFACE -fsanitize=fuzzer-no-link)
 endif()
 
+# Paths are cached relative to the checkout: all clones on a machine share objects.
 find_program(MLAD_CCACHE ccache)
 if(MLAD_CCACHE)
-  set(CMAKE_CXX_COMPILER_LAUNCHER ${MLAD_CCACHE})
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env
+    CCACHE_BASEDIR=${CMAKE_SOURCE_DIR} CCACHE_NOHASHDIR=1 ${MLAD_CCACHE})
 endif()
 
 # mlad_library(NAME [SRCS a.cc b.cc] DEPS mlad_base absl::status)
