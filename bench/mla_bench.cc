@@ -26,6 +26,8 @@ namespace {
 struct BenchOptions {
   std::string model;
   std::string kv = "q8_kv";
+  std::string moe_placement = "sliced";
+  int64_t replicate_experts = 0;
   TopologyOptions topology;
   BenchPlan plan;
   bool json = false;
@@ -55,6 +57,9 @@ absl::StatusOr<BenchReport> Run(const BenchOptions& options) {
   LoadOptions load;
   MLAD_ASSIGN_OR_RETURN(load.kernels, SelectKernels(isa == nullptr ? "" : isa));
   MLAD_ASSIGN_OR_RETURN(load.kv_type, ParseKvType(options.kv));
+  MLAD_ASSIGN_OR_RETURN(load.experts.placement,
+                        ParseMoePlacement(options.moe_placement));
+  load.experts.replicas = options.replicate_experts;
   load.cache_tokens = options.plan.CacheTokens();
   MLAD_ASSIGN_OR_RETURN(const auto file, GgufFile::Open(options.model, {}));
   MLAD_ASSIGN_OR_RETURN(const auto topology,
@@ -94,6 +99,13 @@ void AddOptions(CLI::App& app, BenchOptions& options) {
   app.add_option("--threads-per-node", options.topology.threads_per_node,
                  "Workers per node, 0 for one per core");
   app.add_option("--kv", options.kv, "f16, bf16, q8_0, q8_kv or q6_0")
+      ->capture_default_str();
+  app.add_option("--moe-placement", options.moe_placement,
+                 "Experts on the nodes: sliced, whole or auto")
+      ->capture_default_str();
+  app.add_option("--replicate-experts", options.replicate_experts,
+                 "With whole experts: replicas per layer on every node")
+      ->check(CLI::Range(0, 1024))
       ->capture_default_str();
   const auto sizes = [&](const std::string& name, std::vector<int64_t>& list,
                          const std::string& help, int64_t least) {

@@ -111,6 +111,8 @@ class ParserBuilder {
                      "Again and again, every so many seconds")
         ->check(CLI::Range(0.1, 3600.0));
     Add("topology", "Nodes, cores, heads and the model", RunTopology);
+    Add("experts", "How often experts are chosen, and where replicas are",
+        RunExperts);
     Add("health", "Exit status 0 when the daemon serves", RunHealth);
     CLI::App* completion = app_.add_subcommand(
         "completion", "Print a completion script for a shell");

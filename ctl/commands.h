@@ -14,6 +14,7 @@ int RunDetokenize(const CtlOptions& options);
 int RunScore(const CtlOptions& options);
 int RunStats(const CtlOptions& options);
 int RunTopology(const CtlOptions& options);
+int RunExperts(const CtlOptions& options);
 int RunHealth(const CtlOptions& options);
 int RunCompletion(const CtlOptions& options);
 

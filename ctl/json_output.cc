@@ -107,4 +107,21 @@ nlohmann::json ToJson(const v1::ModelInfo& info) {
           {"daemon_version", info.daemon_version()}};
 }
 
+nlohmann::json ToJson(const v1::Experts& experts) {
+  nlohmann::json layers = nlohmann::json::array();
+  for (const v1::ExpertLayer& layer : experts.layers()) {
+    nlohmann::json replicas = nlohmann::json::array();
+    for (const v1::ExpertReplicas& on_node : layer.replicas()) {
+      replicas.push_back(
+          {{"node", on_node.node()}, {"experts", on_node.experts()}});
+    }
+    layers.push_back({{"layer", layer.layer()},
+                      {"tokens", layer.tokens()},
+                      {"replicas", replicas}});
+  }
+  return {{"placement", experts.placement()},
+          {"replicas_per_node", experts.replicas_per_node()},
+          {"layers", layers}};
+}
+
 }  // namespace mlad

@@ -20,6 +20,7 @@ nlohmann::json ToJson(
 nlohmann::json ToJson(const v1::Stats& stats);
 nlohmann::json ToJson(const v1::Topology& topology);
 nlohmann::json ToJson(const v1::ModelInfo& info);
+nlohmann::json ToJson(const v1::Experts& experts);
 
 /// "loading", "serving", "draining"
 std::string StateName(v1::ServingState state);

@@ -56,6 +56,18 @@ void AddModelOptions(CLI::App& command, ModelOptions& options) {
                   "Room in the cache for all sequences together (default: "
                   "--context, or 16384 if that is not given)")
       ->check(CLI::PositiveNumber);
+  command
+      .add_option("--moe-placement", options.moe_placement,
+                  "Experts on the nodes: sliced (rows of each on all nodes), "
+                  "whole (each on one node), or auto")
+      ->check(CLI::IsMember({"sliced", "whole", "auto"}))
+      ->capture_default_str();
+  command
+      .add_option("--replicate-experts", options.replicate_experts,
+                  "With whole experts: room on every node for that many "
+                  "replicas per layer of other nodes' most chosen experts")
+      ->check(CLI::Range(0, 1024))
+      ->capture_default_str();
 }
 
 void AddTopologyOption(CLI::App& command, ModelOptions& options) {

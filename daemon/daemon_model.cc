@@ -91,6 +91,7 @@ absl::StatusOr<std::unique_ptr<DaemonModel>> DaemonModel::Load(
   LoadOptions load;
   load.kernels = options.kernels;
   load.kv_type = kv_type;
+  MLAD_ASSIGN_OR_RETURN(load.experts, MakeExpertPlan(wanted));
   load.cache_tokens = sizes.cache_tokens;
   load.progress = options.progress;
   load.cancel = options.cancel;
@@ -128,6 +129,27 @@ std::vector<NodeCounters> DaemonModel::node_counters() const {
     counters.misplaced_pages = misplaced_pages_[node];
     counters.kv_pages_used = loaded_->pages().used_pages(node);
     result.push_back(counters);
+  }
+  return result;
+}
+
+std::vector<ExpertLayerCounters> DaemonModel::expert_counters() const {
+  const Hyperparameters& shape = loaded_->shape();
+  const ExpertCounters& counters = loaded_->transformer().expert_counters();
+  const ExpertReplicas* replicas = loaded_->transformer().expert_replicas();
+  std::vector<ExpertLayerCounters> result;
+  if (shape.n_routed_experts == 0) return result;
+  for (int64_t i = shape.first_k_dense_replace; i < shape.num_hidden_layers;
+       ++i) {
+    ExpertLayerCounters& layer = result.emplace_back();
+    layer.layer = i;
+    for (int64_t e = 0; e < counters.experts(); ++e) {
+      layer.tokens.push_back(counters.tokens(i, e));
+    }
+    if (replicas == nullptr) continue;
+    for (int node = 0; node < topology_->node_count(); ++node) {
+      layer.replicas.push_back(replicas->On(i, node));
+    }
   }
   return result;
 }

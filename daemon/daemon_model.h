@@ -43,6 +43,7 @@ class DaemonModel final : public ServedModel {
   const ModelFacts& facts() const override { return facts_; }
   const PlacementPlan& plan() const override { return loaded_->plan(); }
   std::vector<NodeCounters> node_counters() const override;
+  std::vector<ExpertLayerCounters> expert_counters() const override;
   std::string_view isa() const override { return IsaName(kernels_->isa); }
 
   const Topology& topology() const { return *topology_; }

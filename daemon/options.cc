@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/status.h"
+
 namespace mlad {
 
 TopologyOptions MakeTopologyOptions(const ModelOptions& options) {
@@ -11,6 +13,20 @@ TopologyOptions MakeTopologyOptions(const ModelOptions& options) {
   result.threads_per_node = options.threads_per_node;
   result.cpus = options.cpus;
   return result;
+}
+
+absl::StatusOr<ExpertPlan> MakeExpertPlan(const ModelOptions& options) {
+  ExpertPlan plan;
+  MLAD_ASSIGN_OR_RETURN(plan.placement,
+                        ParseMoePlacement(options.moe_placement));
+  plan.replicas = options.replicate_experts;
+  if (plan.replicas > 0 && plan.placement == MoePlacement::kSliced) {
+    return absl::InvalidArgumentError(
+        "sliced experts have a part on every node already and cannot be "
+        "replicated; add --moe-placement whole or leave out "
+        "--replicate-experts");
+  }
+  return plan;
 }
 
 ContextSizes ChooseContext(const ModelOptions& options,

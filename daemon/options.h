@@ -6,6 +6,9 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/statusor.h"
+
+#include "numa/placement_plan.h"
 #include "numa/topology.h"
 
 namespace mlad {
@@ -20,6 +23,8 @@ struct ModelOptions {
   std::string kv = "f16";
   std::optional<int64_t> context;       // longest sequence, tokens
   std::optional<int64_t> cache_tokens;  // over all sequences
+  std::string moe_placement = "sliced";
+  int64_t replicate_experts = 0;  // replicas per layer and node
 };
 
 struct ServeOptions {
@@ -37,6 +42,10 @@ struct PlanOptions {
 };
 
 TopologyOptions MakeTopologyOptions(const ModelOptions& options);
+
+/// Errors: kInvalidArgument for an unknown placement, and for replicas of
+/// experts that are not placed whole.
+absl::StatusOr<ExpertPlan> MakeExpertPlan(const ModelOptions& options);
 
 /// Longest default context, however far the model was trained.
 inline constexpr int64_t kMaxDefaultContext = 32768;

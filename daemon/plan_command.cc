@@ -20,6 +20,7 @@ absl::StatusOr<PlacementPlan> MakePlan(const ModelOptions& options) {
       ChooseContext(options, source.shape.max_position_embeddings);
   LoadOptions load;
   load.kv_type = kv_type;
+  MLAD_ASSIGN_OR_RETURN(load.experts, MakeExpertPlan(options));
   load.cache_tokens = sizes.cache_tokens;
   return PlanModel(*source.file, source.shape, *topology, load);
 }

@@ -44,6 +44,7 @@ class ServeRun {
     MLAD_ASSIGN_OR_RETURN(kernels_,
                           SelectKernels(EnvironmentValue("MLAD_ISA")));
     MLAD_RETURN_IF_ERROR(ParseKvType(options_.model.kv).status());
+    MLAD_RETURN_IF_ERROR(MakeExpertPlan(options_.model).status());
     MLAD_ASSIGN_OR_RETURN(source_,
                           OpenModel(options_.model, /*header_only=*/false));
     ServerOptions server;

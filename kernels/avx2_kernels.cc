@@ -39,6 +39,7 @@ const KernelTable kAvx2Kernels = {
     .silu_mul = SiluMul<Avx2>,
     .softmax_update = SoftmaxUpdate<Avx2>,
     .scale = Scale<Avx2>,
+    .scaled_add = ScaledAdd<Avx2>,
     .encode_latent = EncodeLatent<Avx2>,
     .decode_latent = DecodeLatent<Avx2>,
     .absorbed_tile = AbsorbedTile<Avx2>,

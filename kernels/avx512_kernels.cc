@@ -39,6 +39,7 @@ const KernelTable kAvx512Kernels = {
     .silu_mul = SiluMul<Avx512>,
     .softmax_update = SoftmaxUpdate<Avx512>,
     .scale = Scale<Avx512>,
+    .scaled_add = ScaledAdd<Avx512>,
     .encode_latent = EncodeLatent<Avx512>,
     .decode_latent = DecodeLatent<Avx512>,
     .absorbed_tile = AbsorbedTile<Avx512>,

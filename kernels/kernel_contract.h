@@ -143,6 +143,9 @@ struct KernelTable {
                           float* sum) noexcept;
   /// out[i] *= factor
   void (*scale)(float* out, int64_t n, float factor) noexcept;
+  /// out[i] = fma(factor, x[i], out[i]), as Epilogue::kScaledAdd does.
+  void (*scaled_add)(const float* x, int64_t n, float factor,
+                     float* out) noexcept;
   /// Stores one latent row [row_elements] f32 as KvRowBytes(type) bytes, which
   /// are the same for every table (quant/kv_type.h).
   void (*encode_latent)(KvType type, const float* row, int64_t row_elements,

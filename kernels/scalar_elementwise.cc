@@ -24,4 +24,8 @@ void Scale(float* out, int64_t n, float factor) noexcept {
   for (int64_t i = 0; i < n; ++i) out[i] *= factor;
 }
 
+void ScaledAdd(const float* x, int64_t n, float factor, float* out) noexcept {
+  for (int64_t i = 0; i < n; ++i) out[i] = std::fma(factor, x[i], out[i]);
+}
+
 }  // namespace mlad::scalar

@@ -15,6 +15,7 @@ void SiluMul(const float* gate, const float* up, int64_t n,
              float* out) noexcept;
 float SoftmaxUpdate(float* scores, int64_t n, float* peak, float* sum) noexcept;
 void Scale(float* out, int64_t n, float factor) noexcept;
+void ScaledAdd(const float* x, int64_t n, float factor, float* out) noexcept;
 void EncodeLatent(KvType type, const float* row, int64_t row_elements,
                   std::byte* out) noexcept;
 void DecodeLatent(KvType type, const std::byte* rows, int64_t count,

@@ -12,6 +12,7 @@ const KernelTable kScalarKernels = {
     .silu_mul = scalar::SiluMul,
     .softmax_update = scalar::SoftmaxUpdate,
     .scale = scalar::Scale,
+    .scaled_add = scalar::ScaledAdd,
     .encode_latent = scalar::EncodeLatent,
     .decode_latent = scalar::DecodeLatent,
     .absorbed_tile = scalar::AbsorbedTile,

@@ -82,6 +82,15 @@ void Scale(float* out, int64_t n, float factor) noexcept {
 }
 
 template <class V>
+void ScaledAdd(const float* x, int64_t n, float factor, float* out) noexcept {
+  const auto factors = V::Set(factor);
+  ForEachVector<V>(n, [&](auto access, int64_t i) {
+    access.Store(out + i,
+                 V::Fma(factors, access.Load(x + i), access.Load(out + i)));
+  });
+}
+
+template <class V>
 float SoftmaxUpdate(float* scores, int64_t n, float* peak,
                     float* sum) noexcept {
   constexpr float kNone = -__builtin_inff();

@@ -18,8 +18,10 @@ FeedForwardStep MakeStep(StepState& state, int64_t layer,
   if (has_experts) {
     step.dispatch = own.dispatch;
     step.slots = step.tokens * state.shape.num_experts_per_tok;
-    step.expert_act = state.shared.expert_act;
     step.expert_quantized = node.expert_act;
+    step.expert_act = step.experts_are_whole() ? node.expert_act.f32
+                                               : state.shared.expert_act;
+    step.expert_out = state.expert_out;
   }
   if (!weights.ffn.always.gate.empty()) {
     step.always_act = state.shared.always_act;
@@ -81,8 +83,14 @@ void RunFeedForwardGateUp(StepState& state, int64_t layer,
   const FeedForwardStep step = MakeStep(state, layer, worker);
   if (step.dispatch != nullptr) {
     const NodeBuffers& node = state.node(worker);
-    state.own(worker).dispatch->Build(node.expert_ids, node.expert_weights,
-                                      step.tokens);
+    ExpertDispatch& dispatch = *state.own(worker).dispatch;
+    dispatch.Build(node.expert_ids, node.expert_weights, step.tokens);
+    if (step.experts_are_whole()) {
+      dispatch.AssignNodes(step.weights->copies, worker.nodes);
+    }
+    if (worker.global_worker == 0) {
+      state.expert_counters->Add(layer, dispatch);
+    }
   }
   RunGateUp(step, worker);
 }

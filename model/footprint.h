@@ -19,6 +19,7 @@ absl::StatusOr<ModelFootprint> MeasureFootprint(const Hyperparameters& shape,
                                                 const WeightLayout& layout,
                                                 const StepLimits& limits,
                                                 KvType kv_type,
+                                                const ExpertPlan& experts,
                                                 const Topology& topology);
 
 }  // namespace mlad

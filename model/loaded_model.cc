@@ -20,18 +20,35 @@ StepLimits LimitsFor(const Hyperparameters& shape, const LoadOptions& options) {
              : MakeStepLimits(shape.num_attention_heads, shape.kv_lora_rank);
 }
 
+/// Counters, and replicas where the plan has room for them.
+void PrepareExperts(const ExpertPlan& plan, StepState& state) {
+  state.expert_counters = std::make_unique<ExpertCounters>(
+      state.shape.num_hidden_layers, state.shape.n_routed_experts);
+  if (plan.replicas == 0) return;
+  std::vector<ReplicatedLayer> layers;
+  for (size_t i = 0; i < state.weights.layers.size(); ++i) {
+    FeedForwardWeights& ffn = state.weights.layers[i].ffn;
+    if (!ffn.experts.empty()) {
+      layers.push_back({static_cast<int64_t>(i), &ffn});
+    }
+  }
+  state.expert_replicas = std::make_unique<ExpertReplicas>(
+      std::move(layers), *state.expert_counters);
+}
+
 }  // namespace
 
 absl::StatusOr<PlacementPlan> PlanModel(const GgufFile& file,
                                         const Hyperparameters& shape,
                                         const Topology& topology,
                                         const LoadOptions& options) {
+  // What is planned of the weights does not depend on how experts are placed.
   const WeightLayout layout =
-      LayOutWeights(file, shape, topology.node_count(), {});
+      LayOutWeights(file, shape, {}, topology.node_count(), {});
   MLAD_ASSIGN_OR_RETURN(
       const ModelFootprint footprint,
       MeasureFootprint(shape, layout, LimitsFor(shape, options),
-                       options.kv_type, topology));
+                       options.kv_type, options.experts, topology));
   return MakePlacementPlan(topology, footprint, options.cache_tokens);
 }
 
@@ -39,7 +56,8 @@ absl::StatusOr<ModelWeights> LoadedModel::LoadWeights(
     const GgufFile& file, const Topology& topology, Executor& executor,
     const LoadOptions& options) {
   const int nodes = topology.node_count();
-  const WeightLayout measured = LayOutWeights(file, shape_, nodes, {});
+  const WeightLayout measured =
+      LayOutWeights(file, shape_, plan_.experts, nodes, {});
   std::vector<std::byte*> bases;
   for (int node = 0; node < nodes; ++node) {
     MLAD_ASSIGN_OR_RETURN(
@@ -49,7 +67,8 @@ absl::StatusOr<ModelWeights> LoadedModel::LoadWeights(
     bases.push_back(region.data());
     regions_.push_back(std::move(region));
   }
-  WeightLayout layout = LayOutWeights(file, shape_, nodes, bases);
+  WeightLayout layout =
+      LayOutWeights(file, shape_, plan_.experts, nodes, bases);
   MLAD_RETURN_IF_ERROR(
       RunPackJobs(layout.jobs, executor, {options.progress, options.cancel}));
   return std::move(layout.weights);
@@ -60,12 +79,14 @@ absl::Status LoadedModel::LayOutBuffers(const Topology& topology,
                                         StepState& state) {
   const StepLimits& limits = state.plan.limits();
   const int nodes = topology.node_count();
-  const StepBufferSizes sizes = MeasureStepBuffers(shape_, limits, nodes);
+  const MoePlacement experts = plan_.experts.placement;
+  const StepBufferSizes sizes =
+      MeasureStepBuffers(shape_, limits, experts, nodes);
   MLAD_ASSIGN_OR_RETURN(
       NodeRegion shared,
       NodeRegion::Allocate(topology, 0, sizes.shared_bytes, "step buffers"));
   BumpAllocator shared_memory(shared.data());
-  state.shared = LayOutShared(shape_, limits, shared_memory);
+  state.shared = LayOutShared(shape_, limits, experts, shared_memory);
   regions_.push_back(std::move(shared));
 
   int all_workers = 0;
@@ -90,7 +111,8 @@ absl::Status LoadedModel::LayOutBuffers(const Topology& topology,
         SplitEvenly(shape_.num_attention_heads, nodes, node);
     state.heads.push_back(heads);
     state.nodes.push_back(
-        LayOutNode(shape_, limits, heads.end - heads.begin, memory));
+        LayOutNode(shape_, limits, experts, heads.size(), memory));
+    state.expert_out.push_back(state.nodes.back().expert_out);
     for (int w = 0; w < workers; ++w) {
       WorkerBuffers own = LayOutWorker(shape_, limits, memory);
       const size_t index = state.workers.size();
@@ -135,6 +157,7 @@ absl::StatusOr<std::unique_ptr<LoadedModel>> LoadedModel::Load(
   MLAD_RETURN_IF_ERROR(model->LayOutBuffers(topology, executor, *state));
   MLAD_ASSIGN_OR_RETURN(state->weights,
                         model->LoadWeights(file, topology, executor, options));
+  PrepareExperts(model->plan_.experts, *state);
   model->transformer_ =
       std::make_unique<Transformer>(executor, std::move(state));
   return model;

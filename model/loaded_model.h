@@ -29,6 +29,7 @@ namespace mlad {
 struct LoadOptions {
   const KernelTable* kernels = nullptr;
   KvType kv_type = KvType::kF16;
+  ExpertPlan experts;        // as wished: the plan resolves it
   int64_t cache_tokens = 0;  // over all sequences
   StepLimits limits;         // left empty: chosen for the model's shape
   /// Called from loading threads, one at a time, with 0 to 1.

@@ -7,6 +7,7 @@
 #include "model/shapes.h"
 #include "moe/feed_forward.h"
 #include "moe/router.h"
+#include "moe/whole_experts.h"
 
 namespace mlad {
 namespace {
@@ -47,7 +48,8 @@ int64_t ScratchFloats(const Hyperparameters& shape, const StepLimits& limits) {
 }  // namespace
 
 SharedBuffers LayOutShared(const Hyperparameters& shape,
-                           const StepLimits& limits, BumpAllocator& memory) {
+                           const StepLimits& limits, MoePlacement experts,
+                           BumpAllocator& memory) {
   const int64_t t = limits.tokens;
   const int64_t heads = shape.num_attention_heads;
   const int64_t pass = limits.absorbed_rows;
@@ -62,15 +64,18 @@ SharedBuffers LayOutShared(const Hyperparameters& shape,
   b.partials.lse = memory.Take<float>(pass * kLanes * heads);
   b.attention = memory.Take<float>(t * heads * shape.v_head_dim);
   b.router_logits = memory.Take<float>(t * shape.n_routed_experts);
-  b.expert_act = memory.Take<float>(t * shape.num_experts_per_tok *
-                                    shape.moe_intermediate_size);
+  if (experts != MoePlacement::kWhole) {
+    b.expert_act = memory.Take<float>(t * shape.num_experts_per_tok *
+                                      shape.moe_intermediate_size);
+  }
   b.always_act = memory.Take<float>(t * WidestAlways(shape));
   b.logits = memory.Take<float>(limits.logits_rows * shape.vocab_size);
   return b;
 }
 
 NodeBuffers LayOutNode(const Hyperparameters& shape, const StepLimits& limits,
-                       int64_t heads, BumpAllocator& memory) {
+                       MoePlacement experts, int64_t heads,
+                       BumpAllocator& memory) {
   const int64_t t = limits.tokens;
   const int64_t pairs = t * shape.num_experts_per_tok;
   NodeBuffers b;
@@ -78,7 +83,14 @@ NodeBuffers LayOutNode(const Hyperparameters& shape, const StepLimits& limits,
   b.q_a = TakeActivations(memory, t, shape.q_lora_rank);
   b.attention = TakeQuantizedOnly(memory, t,
                                   shape.num_attention_heads * shape.v_head_dim);
-  b.expert_act = TakeQuantizedOnly(memory, pairs, shape.moe_intermediate_size);
+  if (experts == MoePlacement::kWhole) {
+    b.expert_act = TakeActivations(memory, pairs, shape.moe_intermediate_size);
+    b.expert_out =
+        memory.Take<float>(WholeExpertOutFloats(pairs, shape.hidden_size));
+  } else {
+    b.expert_act =
+        TakeQuantizedOnly(memory, pairs, shape.moe_intermediate_size);
+  }
   b.always_act = TakeQuantizedOnly(memory, t, WidestAlways(shape));
   b.q = memory.Take<float>(t * heads * shape.qk_head_dim());
   b.expert_ids = memory.Take<int32_t>(pairs);
@@ -102,11 +114,12 @@ WorkerBuffers LayOutWorker(const Hyperparameters& shape,
 }
 
 StepBufferSizes MeasureStepBuffers(const Hyperparameters& shape,
-                                   const StepLimits& limits, int nodes) {
+                                   const StepLimits& limits,
+                                   MoePlacement experts, int nodes) {
   BumpAllocator shared, node, worker;
-  LayOutShared(shape, limits, shared);
+  LayOutShared(shape, limits, experts, shared);
   const WorkRange heads = SplitEvenly(shape.num_attention_heads, nodes, 0);
-  LayOutNode(shape, limits, heads.end - heads.begin, node);
+  LayOutNode(shape, limits, experts, heads.size(), node);
   LayOutWorker(shape, limits, worker);
   return {shared.used_bytes(), node.used_bytes(), worker.used_bytes()};
 }

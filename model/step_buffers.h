@@ -13,6 +13,7 @@
 #include "model/step_plan.h"
 #include "moe/dispatch.h"
 #include "numa/bump_allocator.h"
+#include "numa/placement_plan.h"
 #include "numa/traffic.h"
 
 namespace mlad {
@@ -27,7 +28,8 @@ struct SharedBuffers {
   PartialView partials;         // of one absorbed pass
   float* attention = nullptr;   // [T, heads * v_head_dim]
   float* router_logits = nullptr;  // [T, n_routed_experts]
-  float* expert_act = nullptr;     // [T * experts per token, moe ffn]
+  float* expert_act = nullptr;     // [T * experts per token, moe ffn]; null
+                                   // where experts are whole
   float* always_act = nullptr;     // [T, widest shared or dense ffn]
   float* logits = nullptr;         // [logits_rows, vocab]
 };
@@ -37,11 +39,13 @@ struct NodeBuffers {
   Activations hidden;               // [T, hidden], normed
   Activations q_a;                  // [T, q_lora_rank], normed
   Activations attention;            // [T, heads * v_head_dim], quantised only
-  Activations expert_act;           // quantised only
+  Activations expert_act;           // floats only where experts are whole
   Activations always_act;           // quantised only
   float* q = nullptr;               // [T, this node's heads, qk_head_dim]
   int32_t* expert_ids = nullptr;    // [T, experts per token]
   float* expert_weights = nullptr;  // [T, experts per token]
+  float* expert_out = nullptr;      // [WholeExpertOutFloats(...)]; null where
+                                    // experts are sliced
 };
 
 /// One worker's own.
@@ -65,12 +69,15 @@ struct StepBufferSizes {
 };
 
 StepBufferSizes MeasureStepBuffers(const Hyperparameters& shape,
-                                   const StepLimits& limits, int nodes);
+                                   const StepLimits& limits,
+                                   MoePlacement experts, int nodes);
 
 SharedBuffers LayOutShared(const Hyperparameters& shape,
-                           const StepLimits& limits, BumpAllocator& memory);
+                           const StepLimits& limits, MoePlacement experts,
+                           BumpAllocator& memory);
 NodeBuffers LayOutNode(const Hyperparameters& shape, const StepLimits& limits,
-                       int64_t heads, BumpAllocator& memory);
+                       MoePlacement experts, int64_t heads,
+                       BumpAllocator& memory);
 /// Leaves dispatch and traffic null.
 WorkerBuffers LayOutWorker(const Hyperparameters& shape,
                            const StepLimits& limits, BumpAllocator& memory);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "attention/absorbed.h"
@@ -15,6 +16,8 @@
 #include "model/step_buffers.h"
 #include "model/step_plan.h"
 #include "model/weights.h"
+#include "moe/expert_counters.h"
+#include "moe/expert_replicas.h"
 #include "moe/router.h"
 #include "numa/executor.h"
 
@@ -35,6 +38,10 @@ struct StepState {
   std::vector<NodeBuffers> nodes;      // [nodes]
   std::vector<WorkRange> heads;        // [nodes]: heads that the node owns
   std::vector<WorkerBuffers> workers;  // [global workers]
+
+  std::vector<float*> expert_out;  // [nodes]: of `nodes`
+  std::unique_ptr<ExpertCounters> expert_counters;
+  std::unique_ptr<ExpertReplicas> expert_replicas;  // null: no room for any
 
   StepPlan plan;
   const LogitsConsumer* consume = nullptr;  // of the running step

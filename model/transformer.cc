@@ -19,7 +19,10 @@ void Transformer::Step(absl::Span<const StepSpan> spans,
                        LogitsConsumer consume) {
   state_->plan.Build(spans);
   state_->consume = &consume;
+  ExpertReplicas* const replicas = state_->expert_replicas.get();
+  if (replicas != nullptr) replicas->BeforeStep();
   executor_.RunProgram();
+  if (replicas != nullptr) replicas->AfterStep();
   state_->consume = nullptr;
   PublishTraffic();
 }
@@ -62,6 +65,12 @@ std::vector<Stage> Transformer::MakeProgram() {
       {"logits", [state = state_.get()](const WorkerContext& worker) {
          RunLogits(*state, worker);
        }});
+  if (state_->expert_replicas != nullptr) {
+    program.push_back(
+        {"replicate", [state = state_.get()](const WorkerContext& worker) {
+           state->expert_replicas->CopyPart(worker, state->own(worker).traffic);
+         }});
+  }
   return program;
 }
 

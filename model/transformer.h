@@ -38,6 +38,15 @@ class Transformer final : public LanguageModel {
   /// for at any time, on any thread.
   Traffic traffic(int node) const;
 
+  /// Tokens that went through each expert; any thread, any time.
+  const ExpertCounters& expert_counters() const {
+    return *state_->expert_counters;
+  }
+  /// Null when there is no room for replicas.
+  const ExpertReplicas* expert_replicas() const {
+    return state_->expert_replicas.get();
+  }
+
  private:
   struct TrafficTotal {
     std::atomic<int64_t> local_bytes{0};

@@ -132,7 +132,32 @@ ShardedMatrix WeightPlacer::RowsByHead(const std::string& name, int64_t heads) {
   return SplitRows(tensor, tensor.data, tensor.rows(), head_rows);
 }
 
-std::vector<ShardedMatrix> WeightPlacer::Experts(const std::string& name) {
+ShardedMatrix WeightPlacer::OnOneNode(const GgufTensor& tensor,
+                                      const std::byte* source, int64_t rows,
+                                      int home) {
+  PackJob job;
+  job.node = home;
+  job.type = tensor.type;
+  job.format = PackedFormatFor(tensor.type);
+  job.source = source;
+  job.rows = rows;
+  job.cols = tensor.shape[0];
+  job.out =
+      memory_[home].Take<std::byte>(PackedBytes(job.format, rows, job.cols));
+  AddPackJobs(job);
+  ShardedMatrix result;
+  result.rows = rows;
+  result.cols = job.cols;
+  for (int node = 0; node < nodes_; ++node) {
+    result.shards.push_back({0,
+                             {job.format, node == home ? rows : 0, job.cols,
+                              node == home ? job.out : nullptr}});
+  }
+  return result;
+}
+
+std::vector<ShardedMatrix> WeightPlacer::Experts(const std::string& name,
+                                                 MoePlacement placement) {
   const GgufTensor& tensor = Tensor(name);
   const int64_t cols = tensor.shape[0];
   const int64_t rows = tensor.shape[1];
@@ -141,11 +166,32 @@ std::vector<ShardedMatrix> WeightPlacer::Experts(const std::string& name) {
        PanelBytes(PackedFormatFor(tensor.type), cols), experts);
   std::vector<ShardedMatrix> result;
   for (int64_t e = 0; e < experts; ++e) {
-    const int64_t offset = e * rows * TensorRowBytes(tensor.type, cols);
+    const std::byte* source =
+        At(tensor.data, e * rows * TensorRowBytes(tensor.type, cols));
     result.push_back(
-        SplitRows(tensor, At(tensor.data, offset), rows, kPanelRows));
+        placement == MoePlacement::kWhole
+            ? OnOneNode(tensor, source, rows, ExpertHome(e, nodes_))
+            : SplitRows(tensor, source, rows, kPanelRows));
   }
   return result;
+}
+
+std::vector<std::vector<ExpertRoom>> WeightPlacer::RoomForExperts(
+    const SwiGlu& expert, int64_t count) {
+  std::vector<std::vector<ExpertRoom>> rooms(nodes_);
+  for (int node = 0; node < nodes_; ++node) {
+    const auto take = [&](const ShardedMatrix& like) {
+      return memory_[node].Take<std::byte>(
+          PackedBytes(like.shards[0].matrix.format, like.rows, like.cols));
+    };
+    for (int64_t i = 0; i < count; ++i) {
+      ExpertRoom& room = rooms[node].emplace_back();
+      room.gate = take(expert.gate);
+      room.up = take(expert.up);
+      room.down = take(expert.down);
+    }
+  }
+  return rooms;
 }
 
 HeadMatrices WeightPlacer::PerHead(const std::string& name,

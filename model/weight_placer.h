@@ -27,6 +27,7 @@ class WeightPlacer {
   WeightPlacer(const GgufFile& file, int nodes,
                absl::Span<std::byte* const> bases);
 
+  int nodes() const { return nodes_; }
   bool Has(const std::string& name) const {
     return file_.FindTensor(name) != nullptr;
   }
@@ -36,8 +37,13 @@ class WeightPlacer {
   ShardedMatrix Rows(const std::string& name);
   /// Output rows split so that every head's rows stay together.
   ShardedMatrix RowsByHead(const std::string& name, int64_t heads);
-  /// The experts of a [cols, rows, experts] tensor, each split by panels.
-  std::vector<ShardedMatrix> Experts(const std::string& name);
+  /// The experts of a [cols, rows, experts] tensor, each split by panels, or
+  /// whole on its ExpertHome.
+  std::vector<ShardedMatrix> Experts(const std::string& name,
+                                     MoePlacement placement);
+  /// Memory on every node for `count` more experts like this one.
+  std::vector<std::vector<ExpertRoom>> RoomForExperts(const SwiGlu& expert,
+                                                      int64_t count);
   /// One matrix per head, see HeadRows.
   HeadMatrices PerHead(const std::string& name, const HeadRows& where);
   std::vector<EmbeddingShard> Embedding(const std::string& name);
@@ -49,6 +55,8 @@ class WeightPlacer {
   const GgufTensor& Tensor(const std::string& name) const;
   ShardedMatrix SplitRows(const GgufTensor& tensor, const std::byte* source,
                           int64_t rows, int64_t granule_rows);
+  ShardedMatrix OnOneNode(const GgufTensor& tensor, const std::byte* source,
+                          int64_t rows, int home);
   void Plan(const std::string& name, Placement placement, int64_t granules,
             int64_t granule_bytes, int64_t copies);
   void AddPackJobs(const PackJob& whole);

@@ -60,16 +60,27 @@ SwiGlu LayOutSwiGlu(WeightPlacer& placer, const std::string& blk,
 }
 
 void LayOutExperts(WeightPlacer& placer, const std::string& blk,
-                   const Hyperparameters& shape, LayerWeights& layer) {
+                   const Hyperparameters& shape, const ExpertPlan& plan,
+                   LayerWeights& layer) {
   layer.router = placer.Rows(blk + "ffn_gate_inp.weight");
   if (placer.Has(blk + "exp_probs_b.bias")) {
     layer.router_bias = placer.Vector(blk + "exp_probs_b.bias");
   }
-  const auto gate = placer.Experts(blk + "ffn_gate_exps.weight");
-  const auto up = placer.Experts(blk + "ffn_up_exps.weight");
-  const auto down = placer.Experts(blk + "ffn_down_exps.weight");
+  const auto gate =
+      placer.Experts(blk + "ffn_gate_exps.weight", plan.placement);
+  const auto up = placer.Experts(blk + "ffn_up_exps.weight", plan.placement);
+  const auto down =
+      placer.Experts(blk + "ffn_down_exps.weight", plan.placement);
   for (size_t e = 0; e < gate.size(); ++e) {
     layer.ffn.experts.push_back({gate[e], up[e], down[e]});
+  }
+  if (plan.placement == MoePlacement::kWhole) {
+    layer.ffn.copies =
+        ExpertCopies::AtHome(shape.n_routed_experts, placer.nodes());
+  }
+  if (plan.replicas > 0) {
+    layer.ffn.replicas =
+        placer.RoomForExperts(layer.ffn.experts[0], plan.replicas);
   }
   if (shape.n_shared_experts > 0) {
     layer.ffn.always = LayOutSwiGlu(placer, blk, "_shexp");
@@ -97,7 +108,8 @@ void RunPackJob(const PackJob& job) {
 }
 
 WeightLayout LayOutWeights(const GgufFile& file, const Hyperparameters& shape,
-                           int nodes, absl::Span<std::byte* const> bases) {
+                           const ExpertPlan& experts, int nodes,
+                           absl::Span<std::byte* const> bases) {
   WeightPlacer placer(file, nodes, bases);
   WeightLayout layout;
   ModelWeights& w = layout.weights;
@@ -111,7 +123,7 @@ WeightLayout LayOutWeights(const GgufFile& file, const Hyperparameters& shape,
     if (i < shape.first_k_dense_replace || shape.n_routed_experts == 0) {
       layer.ffn.always = LayOutSwiGlu(placer, blk, "");
     } else {
-      LayOutExperts(placer, blk, shape, layer);
+      LayOutExperts(placer, blk, shape, experts, layer);
     }
   }
   w.output_norm = placer.Vector("output_norm.weight");

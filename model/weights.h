@@ -87,8 +87,9 @@ struct WeightLayout {
 
 /// Lays out the weights for `nodes` nodes. With empty `bases` it only measures;
 /// else bases[n] has node_bytes[n] bytes on node n, 64-byte aligned.
-/// The file has passed ReadHyperparameters.
+/// `experts` has been resolved. The file has passed ReadHyperparameters.
 WeightLayout LayOutWeights(const GgufFile& file, const Hyperparameters& shape,
-                           int nodes, absl::Span<std::byte* const> bases);
+                           const ExpertPlan& experts, int nodes,
+                           absl::Span<std::byte* const> bases);
 
 }  // namespace mlad

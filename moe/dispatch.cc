@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "numa/topology.h"
 
 namespace mlad {
 
@@ -11,6 +12,7 @@ ExpertDispatch::ExpertDispatch(int64_t experts, int64_t experts_per_token,
     : experts_per_token_(experts_per_token),
       begin_(experts + 1),
       next_(experts),
+      node_of_(experts),
       slots_(max_tokens * experts_per_token + 1),
       tokens_(slots_.size()),
       weights_(slots_.size()) {}
@@ -28,6 +30,36 @@ void ExpertDispatch::Build(const int32_t* ids, const float* weights,
     slots_[at] = static_cast<int32_t>(slot);
     tokens_[at] = static_cast<int32_t>(slot / experts_per_token_);
     weights_[at] = weights[slot];
+  }
+}
+
+void ExpertDispatch::AssignNodes(const ExpertCopies& copies, int nodes) {
+  int64_t given[kMaxNodes] = {};
+  const auto assign = [&](int64_t expert, int node) {
+    node_of_[expert] = static_cast<int8_t>(node);
+    given[node] += ExpertPanelCost(Count(expert));
+  };
+  const auto only_node = [&](int64_t expert) {
+    int found = -1;
+    for (int n = 0; n < nodes; ++n) {
+      if (!copies.Has(expert, n)) continue;
+      if (found >= 0) return -1;
+      found = n;
+    }
+    return found;
+  };
+  for (int64_t e = 0; e < experts(); ++e) {
+    node_of_[e] = -1;
+    if (Count(e) == 0) continue;
+    if (const int node = only_node(e); node >= 0) assign(e, node);
+  }
+  for (int64_t e = 0; e < experts(); ++e) {
+    if (Count(e) == 0 || node_of_[e] >= 0) continue;
+    int best = -1;
+    for (int n = 0; n < nodes; ++n) {
+      if (copies.Has(e, n) && (best < 0 || given[n] < given[best])) best = n;
+    }
+    assign(e, best);
   }
 }
 

@@ -2,64 +2,23 @@
 
 #include <algorithm>
 
+#include "moe/branch.h"
+#include "moe/whole_experts.h"
 #include "numa/cost_split.h"
 
 namespace mlad {
 namespace {
 
-/// One SwiGLU with the tokens that go through it.
-struct Branch {
-  const SwiGlu* weights;
-  int64_t tokens;
-  const int32_t* input_rows;  // rows of the layer's input; null: all
-  const int32_t* act_rows;    // rows of its activations; null: all
-  const float* scale;         // router weights; null: 1
-  float* act;
-  Activations act_quantized;
-};
-
-Branch ExpertBranch(const FeedForwardStep& step, int64_t expert) {
-  const ExpertDispatch& dispatch = *step.dispatch;
-  return {&step.weights->experts[expert], dispatch.Count(expert),
-          dispatch.Tokens(expert),        dispatch.Slots(expert),
-          dispatch.Weights(expert),       step.expert_act,
-          step.expert_quantized};
-}
-
-Branch AlwaysBranch(const FeedForwardStep& step) {
-  return {
-      &step.weights->always, step.tokens,          nullptr, nullptr, nullptr,
-      step.always_act,       step.always_quantized};
-}
-
-/// Calls visit(branch) for experts with tokens, ascending, then `always`.
+/// Calls visit(branch) for the experts that the node has a part in, ascending,
+/// then for `always`.
 template <typename Visit>
-void ForEachBranch(const FeedForwardStep& step, Visit visit) {
-  if (step.dispatch != nullptr) {
-    for (int64_t e = 0; e < step.dispatch->experts(); ++e) {
-      if (step.dispatch->Count(e) > 0) visit(ExpertBranch(step, e));
-    }
-  }
+void ForEachBranchOf(const FeedForwardStep& step, int node, Visit visit) {
+  ForEachExpertOf(step, node, visit);
   if (!step.weights->always.gate.empty()) visit(AlwaysBranch(step));
-}
-
-/// Panels [begin, end) of a matrix as a matrix of their own.
-PackedMatrix Slice(const PackedMatrix& matrix, WorkRange panels) {
-  PackedMatrix slice = matrix;
-  slice.rows = std::min(panels.end * kPanelRows, matrix.rows) -
-               panels.begin * kPanelRows;
-  slice.data += panels.begin * PanelBytes(matrix.format, matrix.cols);
-  return slice;
 }
 
 const int32_t* Advance(const int32_t* rows, int64_t by) {
   return rows == nullptr ? nullptr : rows + by;
-}
-
-void Multiply(const FeedForwardStep& step, const MatMulArgs& args) {
-  step.kernels->matmul(args);
-  step.traffic->Add(true, (args.panel_end - args.panel_begin) *
-                              PanelBytes(args.w.format, args.w.cols));
 }
 
 /// gate and up for panels [begin, end) and tokens [first, first + count).
@@ -72,7 +31,7 @@ void GateUpTile(const FeedForwardStep& step, const Branch& branch, int node,
   float* act = branch.act + gate.row_begin + panels.begin * kPanelRows;
 
   MatMulArgs args;
-  args.w = Slice(gate.matrix, panels);
+  args.w = SlicePanels(gate.matrix, panels);
   args.panel_end = args.w.panels();
   args.tokens = count;
   if (branch.input_rows != nullptr) {
@@ -86,14 +45,14 @@ void GateUpTile(const FeedForwardStep& step, const Branch& branch, int node,
   args.out_rows = Advance(branch.act_rows, tokens.begin);
   args.out = branch.act_rows == nullptr ? act + tokens.begin * ffn : act;
   args.out_stride = ffn;
-  Multiply(step, args);
+  MultiplyPanels(step, args);
 
   const int64_t stride = kGateUpPanels * kPanelRows;
-  args.w = Slice(up.matrix, panels);
+  args.w = SlicePanels(up.matrix, panels);
   args.out_rows = nullptr;
   args.out = step.scratch;
   args.out_stride = stride;
-  Multiply(step, args);
+  MultiplyPanels(step, args);
 
   for (int64_t t = 0; t < count; ++t) {
     const int64_t slot = branch.act_rows == nullptr
@@ -115,21 +74,11 @@ void GateUpPanels(const FeedForwardStep& step, const Branch& branch, int node,
   }
 }
 
-/// Relative cost of one panel: reading it counts like a few tokens' products.
-int64_t PanelCost(const Branch& branch) {
-  constexpr int64_t kReadingCostInTokens = 4;
-  return branch.tokens + kReadingCostInTokens;
-}
-
-/// Reading floats of expert_act or always_act, which live on node 0.
+/// Reading floats of activations that were gathered on node 0.
 void CountGathered(const FeedForwardStep& step, const WorkerContext& worker,
                    int64_t floats) {
   step.traffic->Add(worker.node == 0,
                     floats * static_cast<int64_t>(sizeof(float)));
-}
-
-bool DownReadsFloats(const SwiGlu& weights) {
-  return ReadsFloatActivations(weights.down.shards[0].matrix.format);
 }
 
 void QuantizeRows(const FeedForwardStep& step, const WorkerContext& worker,
@@ -141,19 +90,81 @@ void QuantizeRows(const FeedForwardStep& step, const WorkerContext& worker,
   CountGathered(step, worker, range.size() * copy.cols);
 }
 
+/// Slots of the experts computed on this node; their activations are its own.
+void QuantizeWholeExperts(const FeedForwardStep& step,
+                          const WorkerContext& worker) {
+  const Activations& copy = step.expert_quantized;
+  int64_t next = 0;
+  ForEachExpertOf(step, worker.node, [&](const Branch& branch) {
+    for (int64_t i = 0; i < branch.tokens; ++i) {
+      if (next++ % worker.workers != worker.worker) continue;
+      const int64_t slot = branch.act_rows[i];
+      copy.Quantize(*step.kernels, slot, step.expert_act + slot * copy.cols);
+      step.traffic->Add(true, copy.cols * static_cast<int64_t>(sizeof(float)));
+    }
+  });
+}
+
+/// output += down of one branch, for the rows of this worker.
+void DownRows(const FeedForwardStep& step, const WorkerContext& worker,
+              const Branch& branch) {
+  const ShardedMatrix& down = branch.weights->down;
+  const MatrixShard& shard = down.shards[worker.node];
+  const WorkRange panels =
+      SplitEvenly(shard.matrix.panels(), worker.workers, worker.worker);
+  if (panels.begin == panels.end) return;
+  MatMulArgs args;
+  args.w = shard.matrix;
+  args.panel_begin = panels.begin;
+  args.panel_end = panels.end;
+  args.tokens = branch.tokens;
+  args.x_f32 = branch.act;
+  args.x_q = branch.act_quantized.q;
+  args.x_rows = branch.act_rows;
+  args.out_rows = branch.input_rows;
+  args.scale = branch.scale;
+  args.epilogue =
+      branch.scale == nullptr ? Epilogue::kAdd : Epilogue::kScaledAdd;
+  args.out = step.output + shard.row_begin;
+  args.out_stride = down.rows;
+  MultiplyPanels(step, args);
+  if (DownReadsFloats(*branch.weights)) {
+    CountGathered(step, worker, branch.tokens * down.cols);
+  }
+}
+
 }  // namespace
+
+PackedMatrix SlicePanels(const PackedMatrix& matrix, WorkRange panels) {
+  PackedMatrix slice = matrix;
+  slice.rows = std::min(panels.end * kPanelRows, matrix.rows) -
+               panels.begin * kPanelRows;
+  slice.data += panels.begin * PanelBytes(matrix.format, matrix.cols);
+  return slice;
+}
+
+void MultiplyPanels(const FeedForwardStep& step, const MatMulArgs& args) {
+  step.kernels->matmul(args);
+  step.traffic->Add(true, (args.panel_end - args.panel_begin) *
+                              PanelBytes(args.w.format, args.w.cols));
+}
+
+bool DownReadsFloats(const SwiGlu& weights) {
+  return ReadsFloatActivations(weights.down.shards[0].matrix.format);
+}
 
 void RunGateUp(const FeedForwardStep& step, const WorkerContext& worker) {
   const int node = worker.node;
   int64_t total = 0;
-  ForEachBranch(step, [&](const Branch& branch) {
-    total +=
-        branch.weights->gate.shards[node].matrix.panels() * PanelCost(branch);
+  ForEachBranchOf(step, node, [&](const Branch& branch) {
+    total += branch.weights->gate.shards[node].matrix.panels() *
+             ExpertPanelCost(branch.tokens);
   });
   CostSplit split(total, worker.workers, worker.worker);
-  ForEachBranch(step, [&](const Branch& branch) {
-    const WorkRange panels = split.Next(
-        branch.weights->gate.shards[node].matrix.panels(), PanelCost(branch));
+  ForEachBranchOf(step, node, [&](const Branch& branch) {
+    const WorkRange panels =
+        split.Next(branch.weights->gate.shards[node].matrix.panels(),
+                   ExpertPanelCost(branch.tokens));
     if (panels.begin < panels.end) GateUpPanels(step, branch, node, panels);
   });
 }
@@ -162,8 +173,12 @@ void RunQuantizeActivations(const FeedForwardStep& step,
                             const WorkerContext& worker) {
   const FeedForwardWeights& weights = *step.weights;
   if (step.slots > 0 && !DownReadsFloats(weights.experts[0])) {
-    QuantizeRows(step, worker, step.expert_act, step.slots,
-                 step.expert_quantized);
+    if (step.experts_are_whole()) {
+      QuantizeWholeExperts(step, worker);
+    } else {
+      QuantizeRows(step, worker, step.expert_act, step.slots,
+                   step.expert_quantized);
+    }
   }
   if (!weights.always.gate.empty() && !DownReadsFloats(weights.always)) {
     QuantizeRows(step, worker, step.always_act, step.tokens,
@@ -172,31 +187,15 @@ void RunQuantizeActivations(const FeedForwardStep& step,
 }
 
 void RunDown(const FeedForwardStep& step, const WorkerContext& worker) {
-  ForEachBranch(step, [&](const Branch& branch) {
-    const ShardedMatrix& down = branch.weights->down;
-    const MatrixShard& shard = down.shards[worker.node];
-    const WorkRange panels =
-        SplitEvenly(shard.matrix.panels(), worker.workers, worker.worker);
-    if (panels.begin == panels.end) return;
-    MatMulArgs args;
-    args.w = shard.matrix;
-    args.panel_begin = panels.begin;
-    args.panel_end = panels.end;
-    args.tokens = branch.tokens;
-    args.x_f32 = branch.act;
-    args.x_q = branch.act_quantized.q;
-    args.x_rows = branch.act_rows;
-    args.out_rows = branch.input_rows;
-    args.scale = branch.scale;
-    args.epilogue =
-        branch.scale == nullptr ? Epilogue::kAdd : Epilogue::kScaledAdd;
-    args.out = step.output + shard.row_begin;
-    args.out_stride = down.rows;
-    Multiply(step, args);
-    if (DownReadsFloats(*branch.weights)) {
-      CountGathered(step, worker, branch.tokens * down.cols);
-    }
-  });
+  if (step.slots > 0 && step.experts_are_whole()) {
+    RunWholeDown(step, worker);
+  } else {
+    ForEachExpert(
+        step, [&](const Branch& branch) { DownRows(step, worker, branch); });
+  }
+  if (!step.weights->always.gate.empty()) {
+    DownRows(step, worker, AlwaysBranch(step));
+  }
 }
 
 }  // namespace mlad

@@ -22,9 +22,9 @@ bool IsRoutedExpert(const PlannedWeight& weight) {
 
 /// Slicing balances every token's work, so it is the choice unless a node would
 /// have no slice of some expert at all.
-MoePlacement Resolve(const ModelFootprint& model, int nodes) {
-  if (model.moe_placement != MoePlacement::kAuto) return model.moe_placement;
-  for (const PlannedWeight& weight : model.weights) {
+MoePlacement ChoosePlacement(absl::Span<const PlannedWeight> weights,
+                             int nodes) {
+  for (const PlannedWeight& weight : weights) {
     if (IsRoutedExpert(weight) && weight.granules < nodes &&
         weight.copies >= nodes) {
       return MoePlacement::kWhole;
@@ -49,8 +49,9 @@ NodePlan PlanNode(const PlacementPlan& plan, const Topology& topology,
   result.heads = SplitEvenly(model.heads, nodes, node);
   for (const PlannedWeight& weight : model.weights) {
     result.weights_bytes +=
-        WeightBytesOnNode(weight, plan.moe_placement, nodes, node);
-    if (IsRoutedExpert(weight) && plan.moe_placement == MoePlacement::kWhole) {
+        WeightBytesOnNode(weight, plan.experts, nodes, node);
+    if (IsRoutedExpert(weight) &&
+        plan.experts.placement == MoePlacement::kWhole) {
       result.experts = SplitEvenly(weight.copies, nodes, node).size();
     }
   }
@@ -130,12 +131,52 @@ absl::Status CheckThatItFits(const PlacementPlan& plan,
 
 }  // namespace
 
-int64_t WeightBytesOnNode(const PlannedWeight& weight, MoePlacement placement,
-                          int nodes, int node) {
+absl::StatusOr<MoePlacement> ParseMoePlacement(std::string_view name) {
+  for (const MoePlacement placement :
+       {MoePlacement::kSliced, MoePlacement::kWhole, MoePlacement::kAuto}) {
+    if (name == MoePlacementName(placement)) return placement;
+  }
+  return absl::InvalidArgumentError(absl::StrCat(
+      "experts cannot be placed '", absl::string_view(name.data(), name.size()),
+      "'; use sliced, whole or auto"));
+}
+
+std::string_view MoePlacementName(MoePlacement placement) {
+  switch (placement) {
+    case MoePlacement::kSliced:
+      return "sliced";
+    case MoePlacement::kWhole:
+      return "whole";
+    case MoePlacement::kAuto:
+      break;
+  }
+  return "auto";
+}
+
+ExpertPlan ResolveExpertPlan(const ExpertPlan& wanted,
+                             absl::Span<const PlannedWeight> weights,
+                             int nodes) {
+  ExpertPlan plan = wanted;
+  if (plan.placement == MoePlacement::kAuto) {
+    plan.placement = ChoosePlacement(weights, nodes);
+  }
+  int64_t elsewhere = 0;  // the fewest experts that are not at home on a node
+  for (const PlannedWeight& weight : weights) {
+    if (!IsRoutedExpert(weight)) continue;
+    elsewhere = weight.copies - SplitEvenly(weight.copies, nodes, 0).size();
+  }
+  plan.replicas = plan.placement == MoePlacement::kWhole
+                      ? std::min(plan.replicas, elsewhere)
+                      : 0;
+  return plan;
+}
+
+int64_t WeightBytesOnNode(const PlannedWeight& weight,
+                          const ExpertPlan& experts, int nodes, int node) {
   int64_t granules = weight.granules;
   int64_t copies = weight.copies;
-  if (IsRoutedExpert(weight) && placement == MoePlacement::kWhole) {
-    copies = SplitEvenly(copies, nodes, node).size();
+  if (IsRoutedExpert(weight) && experts.placement == MoePlacement::kWhole) {
+    copies = SplitEvenly(copies, nodes, node).size() + experts.replicas;
   } else if (weight.placement != Placement::kReplicated) {
     granules = SplitEvenly(granules, nodes, node).size();
   }
@@ -153,7 +194,8 @@ absl::StatusOr<PlacementPlan> MakePlacementPlan(const Topology& topology,
   PlacementPlan plan;
   plan.context_tokens = context_tokens;
   plan.kv_page_bytes = model.page_positions * model.layers * model.kv_row_bytes;
-  plan.moe_placement = Resolve(model, topology.node_count());
+  plan.experts =
+      ResolveExpertPlan(model.experts, model.weights, topology.node_count());
   for (int n = 0; n < topology.node_count(); ++n) {
     const NodePlan node = PlanNode(plan, topology, model, n);
     plan.weights_bytes += node.weights_bytes;

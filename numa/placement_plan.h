@@ -3,9 +3,11 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
 
 #include "numa/topology.h"
 #include "numa/work_range.h"
@@ -24,6 +26,18 @@ enum class MoePlacement : uint8_t {
   kSliced,  // every expert's rows are split over all nodes
   kWhole,   // an expert lives on one node, see ExpertHome
   kAuto,    // the plan chooses
+};
+
+/// "sliced", "whole", "auto". Errors: kInvalidArgument naming them.
+absl::StatusOr<MoePlacement> ParseMoePlacement(std::string_view name);
+std::string_view MoePlacementName(MoePlacement placement);
+
+/// How the routed experts are laid on the nodes.
+struct ExpertPlan {
+  MoePlacement placement = MoePlacement::kSliced;
+  /// kWhole: room on every node for replicas of that many experts of each
+  /// layer whose home is another node.
+  int64_t replicas = 0;
 };
 
 /// The node of an expert placed whole. Neighbours go to different nodes:
@@ -52,7 +66,7 @@ struct ModelFootprint {
                                // this many; 0: they never do
   int64_t shared_compute_bytes = 0;    // buffers on node 0
   int64_t per_node_compute_bytes = 0;  // buffers on every node
-  MoePlacement moe_placement = MoePlacement::kSliced;
+  ExpertPlan experts;
 };
 
 struct NodePlan {
@@ -77,7 +91,7 @@ struct PlacementPlan {
   int64_t kv_bytes_capacity = 0;
   int64_t kv_page_bytes = 0;
   int64_t context_tokens = 0;
-  MoePlacement moe_placement = MoePlacement::kSliced;  // never kAuto
+  ExpertPlan experts;  // placement is never kAuto
 };
 
 /// Lays the model on the nodes with cache for `context_tokens` tokens.
@@ -88,9 +102,16 @@ absl::StatusOr<PlacementPlan> MakePlacementPlan(const Topology& topology,
                                                 const ModelFootprint& model,
                                                 int64_t context_tokens);
 
-/// The bytes of `weight` that live on `node` of `nodes`.
-int64_t WeightBytesOnNode(const PlannedWeight& weight, MoePlacement placement,
-                          int nodes, int node);
+/// The bytes of `weight` that live on `node` of `nodes`, room for replicas
+/// among them.
+int64_t WeightBytesOnNode(const PlannedWeight& weight,
+                          const ExpertPlan& experts, int nodes, int node);
+
+/// `wanted` as it can be laid on `nodes` nodes: kAuto is decided, replicas are
+/// at most what other nodes are home to, none unless experts are whole.
+ExpertPlan ResolveExpertPlan(const ExpertPlan& wanted,
+                             absl::Span<const PlannedWeight> weights,
+                             int nodes);
 
 /// For people: a table of the nodes and a picture of their memory.
 std::string PlanAsText(const PlacementPlan& plan);

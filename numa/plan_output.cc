@@ -17,10 +17,6 @@ constexpr int kBarWidth = 48;
 /// A node's list of CPUs is cut to what the table has room for.
 constexpr size_t kCpuColumn = 24;
 
-const char* Name(MoePlacement placement) {
-  return placement == MoePlacement::kWhole ? "whole" : "sliced";
-}
-
 std::string CpuColumn(const NodeDescription& node) {
   std::string cpus = FormatCpuList(node.cpus);
   if (cpus.size() > kCpuColumn) cpus = cpus.substr(0, kCpuColumn - 3) + "...";
@@ -100,9 +96,14 @@ std::string PlanAsText(const PlacementPlan& plan) {
   absl::StrAppend(&text,
                   "        # weights   = KV cache   + compute   . free   "
                   "~ left to the system\n\n");
+  const std::string_view placement = MoePlacementName(plan.experts.placement);
   absl::StrAppend(&text, "context ", plan.context_tokens, " tokens, experts ",
-                  Name(plan.moe_placement), "\n");
-  return text;
+                  absl::string_view(placement.data(), placement.size()));
+  if (plan.experts.replicas > 0) {
+    absl::StrAppend(&text, ", room for ", plan.experts.replicas,
+                    " replicas a layer on every node");
+  }
+  return text + "\n";
 }
 
 std::string PlanAsJson(const PlacementPlan& plan) {
@@ -131,7 +132,8 @@ std::string PlanAsJson(const PlacementPlan& plan) {
   json["compute_bytes"] = plan.compute_bytes;
   json["kv_page_bytes"] = plan.kv_page_bytes;
   json["context_tokens"] = plan.context_tokens;
-  json["moe_placement"] = Name(plan.moe_placement);
+  json["moe_placement"] = MoePlacementName(plan.experts.placement);
+  json["replicated_experts"] = plan.experts.replicas;
   return json.dump();
 }
 

@@ -103,6 +103,25 @@ v1::Topology MakeTopology(const ServedModel& model) {
   return topology;
 }
 
+v1::Experts MakeExperts(const ServedModel& model) {
+  v1::Experts experts;
+  const ExpertPlan& plan = model.plan().experts;
+  experts.set_placement(std::string(MoePlacementName(plan.placement)));
+  experts.set_replicas_per_node(plan.replicas);
+  for (const ExpertLayerCounters& counters : model.expert_counters()) {
+    v1::ExpertLayer& layer = *experts.add_layers();
+    layer.set_layer(counters.layer);
+    layer.mutable_tokens()->Add(counters.tokens.begin(), counters.tokens.end());
+    for (size_t node = 0; node < counters.replicas.size(); ++node) {
+      v1::ExpertReplicas& replicas = *layer.add_replicas();
+      replicas.set_node(static_cast<int32_t>(node));
+      replicas.mutable_experts()->Add(counters.replicas[node].begin(),
+                                      counters.replicas[node].end());
+    }
+  }
+  return experts;
+}
+
 v1::ModelInfo MakeModelInfo(const ServedModel& model,
                             const std::string& daemon_version) {
   const ModelFacts& facts = model.facts();

@@ -11,6 +11,7 @@ namespace mlad {
 
 v1::Stats MakeStats(const ServerState& state);
 v1::Topology MakeTopology(const ServedModel& model);
+v1::Experts MakeExperts(const ServedModel& model);
 v1::ModelInfo MakeModelInfo(const ServedModel& model,
                             const std::string& daemon_version);
 

@@ -34,6 +34,14 @@ absl::StatusOr<grpc::ByteBuffer> AnswerModelInfo(
   return SerializeMessage(MakeModelInfo(*model, state.daemon_version()));
 }
 
+absl::StatusOr<grpc::ByteBuffer> AnswerExperts(const ServerState& state,
+                                               const grpc::ByteBuffer& bytes) {
+  v1::GetExpertsRequest request;
+  MLAD_RETURN_IF_ERROR(ParseMessage(bytes, &request));
+  MLAD_ASSIGN_OR_RETURN(const ServedModel* model, state.model());
+  return SerializeMessage(MakeExperts(*model));
+}
+
 }  // namespace
 
 grpc::ServerUnaryReactor* AdminService::GetStats(
@@ -57,6 +65,12 @@ grpc::ServerUnaryReactor* AdminService::GetModelInfo(
     grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
     grpc::ByteBuffer* response) {
   return AnswerUnary(context, AnswerModelInfo(state_, *request), response);
+}
+
+grpc::ServerUnaryReactor* AdminService::GetExperts(
+    grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
+    grpc::ByteBuffer* response) {
+  return AnswerUnary(context, AnswerExperts(state_, *request), response);
 }
 
 }  // namespace mlad

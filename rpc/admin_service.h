@@ -16,7 +16,8 @@ using RawAdminService = v1::Admin::WithRawCallbackMethod_GetStats<
     v1::Admin::WithRawCallbackMethod_WatchStats<
         v1::Admin::WithRawCallbackMethod_GetTopology<
             v1::Admin::WithRawCallbackMethod_GetModelInfo<
-                v1::Admin::Service>>>>;
+                v1::Admin::WithRawCallbackMethod_GetExperts<
+                    v1::Admin::Service>>>>>;
 
 class AdminService final : public RawAdminService {
  public:
@@ -35,6 +36,9 @@ class AdminService final : public RawAdminService {
   grpc::ServerUnaryReactor* GetModelInfo(grpc::CallbackServerContext* context,
                                          const grpc::ByteBuffer* request,
                                          grpc::ByteBuffer* response) override;
+  grpc::ServerUnaryReactor* GetExperts(grpc::CallbackServerContext* context,
+                                       const grpc::ByteBuffer* request,
+                                       grpc::ByteBuffer* response) override;
 
  private:
   ServerState& state_;

@@ -217,6 +217,11 @@ absl::Status Client::WatchStats(const v1::WatchStatsRequest& request,
                        on_message, options);
 }
 
+absl::StatusOr<v1::Experts> Client::GetExperts(const CallOptions& options) {
+  return impl_->Unary(*impl_->admin, &v1::Admin::Stub::GetExperts,
+                      v1::GetExpertsRequest(), options);
+}
+
 absl::StatusOr<v1::Topology> Client::GetTopology(const CallOptions& options) {
   return impl_->Unary(*impl_->admin, &v1::Admin::Stub::GetTopology,
                       v1::GetTopologyRequest(), options);

@@ -81,6 +81,7 @@ class Client {
                           const StatsCallback& on_message,
                           const CallOptions& options = {});
   absl::StatusOr<v1::Topology> GetTopology(const CallOptions& options = {});
+  absl::StatusOr<v1::Experts> GetExperts(const CallOptions& options = {});
   absl::StatusOr<v1::ModelInfo> GetModelInfo(const CallOptions& options = {});
 
   /// Of the whole server ("") or of "mlad.v1.Inference". kNotFound for others.

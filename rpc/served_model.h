@@ -45,6 +45,14 @@ struct NodeCounters {
   int64_t kv_pages_used = 0;    // latent pages, now
 };
 
+/// The routed experts of one layer.
+struct ExpertLayerCounters {
+  int64_t layer = 0;
+  std::vector<int64_t> tokens;                 // [experts], since the start
+  std::vector<std::vector<int64_t>> replicas;  // [nodes] of expert numbers;
+                                               // empty: no room for any
+};
+
 /// A model with its engine, tokenizer and plan. All methods may be called from
 /// any thread at any time, return at once (no system calls that wait, no lock
 /// that a step holds), and what they return by reference does not change.
@@ -60,6 +68,8 @@ class ServedModel {
   virtual const PlacementPlan& plan() const = 0;
   /// One for each node of the plan.
   virtual std::vector<NodeCounters> node_counters() const = 0;
+  /// The layers that have routed experts.
+  virtual std::vector<ExpertLayerCounters> expert_counters() const = 0;
   /// Of the kernels: "scalar", "avx2", "avx512".
   virtual std::string_view isa() const = 0;
 };

@@ -357,6 +357,25 @@ TEST_F(CommandsTest, TopologyShowsNodesAndModel) {
   EXPECT_EQ(json["nodes"][0]["head_end"], 16);
 }
 
+TEST_F(CommandsTest, ExpertsShowsTheBusiestAndReplicas) {
+  daemon_.experts.set_placement("whole");
+  daemon_.experts.set_replicas_per_node(2);
+  v1::ExpertLayer& layer = *daemon_.experts.add_layers();
+  layer.set_layer(3);
+  for (const int64_t tokens : {1, 0, 5}) layer.add_tokens(tokens);
+  v1::ExpertReplicas& replicas = *layer.add_replicas();
+  replicas.set_node(1);
+  replicas.add_experts(2);
+  const Result text = Run({"experts"});
+  EXPECT_EQ(text.status, kExitDone);
+  EXPECT_THAT(text.out, HasSubstr("whole"));
+  EXPECT_THAT(text.out, HasSubstr("2.50"));
+  EXPECT_THAT(text.out, HasSubstr("node 1: 2"));
+  const nlohmann::json json = Run({"experts", "--json"}).json();
+  EXPECT_EQ(json["layers"][0]["tokens"][2], 5);
+  EXPECT_EQ(json["layers"][0]["replicas"][0]["experts"][0], 2);
+}
+
 TEST_F(CommandsTest, HealthIsAnExitStatus) {
   EXPECT_EQ(Run({"health"}).status, kExitDone);
   daemon_.serving = false;

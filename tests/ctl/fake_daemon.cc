@@ -128,6 +128,13 @@ grpc::Status FakeDaemon::WatchStats(grpc::ServerContext* /*context*/,
   return status;
 }
 
+grpc::Status FakeDaemon::GetExperts(grpc::ServerContext* /*context*/,
+                                    const v1::GetExpertsRequest* /*request*/,
+                                    v1::Experts* response) {
+  *response = experts;
+  return status;
+}
+
 grpc::Status FakeDaemon::GetTopology(grpc::ServerContext* /*context*/,
                                      const v1::GetTopologyRequest* /*request*/,
                                      v1::Topology* response) {

@@ -35,6 +35,7 @@ class FakeDaemon final : public v1::Inference::Service,
   v1::DetokenizeResponse text;
   v1::Stats stats;
   v1::Topology topology;
+  v1::Experts experts;
   v1::ModelInfo model;
   bool serving = true;
 
@@ -68,6 +69,9 @@ class FakeDaemon final : public v1::Inference::Service,
   grpc::Status WatchStats(grpc::ServerContext* context,
                           const v1::WatchStatsRequest* request,
                           grpc::ServerWriter<v1::Stats>* writer) override;
+  grpc::Status GetExperts(grpc::ServerContext* context,
+                          const v1::GetExpertsRequest* request,
+                          v1::Experts* response) override;
   grpc::Status GetTopology(grpc::ServerContext* context,
                            const v1::GetTopologyRequest* request,
                            v1::Topology* response) override;

@@ -118,5 +118,25 @@ TEST_F(ElementwiseTest, Scale) {
   }
 }
 
+// The same bits from every table: experts are summed by it or by a matmul's
+// epilogue, depending on where they live.
+TEST_F(ElementwiseTest, ScaledAddIsOneFusedOperation) {
+  for (int64_t n : kLengths) {
+    const uint64_t seed = Seed(130 + n);
+    Random random(seed);
+    const auto x = RandomFloats(random, n);
+    const auto before = RandomFloats(random, n);
+    FOR_EACH_TABLE(kernels, seed) {
+      std::vector<float> out = before;
+      out.resize(n + 16, kCanary);
+      kernels->scaled_add(x.data(), n, 0.3f, out.data());
+      for (int64_t i = 0; i < n; ++i) {
+        ASSERT_EQ(out[i], std::fma(0.3f, x[i], before[i])) << i;
+      }
+      for (int64_t i = n; i < n + 16; ++i) ASSERT_EQ(out[i], kCanary);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace mlad

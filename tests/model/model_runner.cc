@@ -43,6 +43,7 @@ ModelRunner::ModelRunner(const std::string& path, const RunnerOptions& options)
   LoadOptions load;
   load.kernels = kernels_;
   load.kv_type = options.kv_type;
+  load.experts = options.experts;
   load.cache_tokens = options.cache_tokens;
   if (options.chunk_tokens > 0) {
     const Hyperparameters shape = ValueOrDie(ReadHyperparameters(*file));

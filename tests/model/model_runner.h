@@ -21,6 +21,7 @@ struct RunnerOptions {
   int nodes = 1;
   int threads_per_node = 0;
   KvType kv_type = KvType::kF16;
+  ExpertPlan experts;
   const KernelTable* kernels = nullptr;  // null: what MLAD_ISA selects
   int64_t cache_tokens = 2048;
   int64_t chunk_tokens = 0;  // 0: as the model likes

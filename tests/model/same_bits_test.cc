@@ -93,9 +93,10 @@ std::vector<Model> Models() {
 }
 
 ModelRunner MakeRunner(const Model& model, KvType kv, int nodes,
-                       int threads_per_node) {
+                       int threads_per_node, ExpertPlan experts = {}) {
   RunnerOptions options;
   options.kv_type = kv;
+  options.experts = experts;
   options.nodes = nodes;
   options.threads_per_node = threads_per_node;
   options.chunk_tokens = kChunk;
@@ -103,7 +104,7 @@ ModelRunner MakeRunner(const Model& model, KvType kv, int nodes,
   return ModelRunner(model.path, options);
 }
 
-class SameBits : public testing::TestWithParam<KvType> {
+class Bits : public testing::Test {
   void SetUp() override {
     const char* isa = std::getenv("MLAD_ISA");
     if (!SelectKernels(isa == nullptr ? "" : isa).ok()) {
@@ -111,6 +112,8 @@ class SameBits : public testing::TestWithParam<KvType> {
     }
   }
 };
+
+class SameBits : public Bits, public testing::WithParamInterface<KvType> {};
 
 TEST_P(SameBits, OnAnyNumberOfNodesAndThreads) {
   for (const Model& model : Models()) {
@@ -142,6 +145,55 @@ TEST_P(SameBits, AloneOrWithNeighbours) {
             << neighbours << " neighbours";
       }
     }
+  }
+}
+
+TEST_P(SameBits, WithExpertsSlicedOrWhole) {
+  const ExpertPlan whole = {MoePlacement::kWhole, 0};
+  for (const Model& model : Models()) {
+    ModelRunner one = MakeRunner(model, GetParam(), 1, 1);
+    const int64_t vocab = one.loaded().shape().vocab_size;
+    const auto expected = RunAlone(one, MakeText(vocab, 0));
+    for (const int nodes : {1, 2, 4, 8}) {
+      for (const int threads : {1, 2}) {
+        SCOPED_TRACE(testing::Message()
+                     << model.name << ", " << nodes << " nodes of " << threads);
+        ModelRunner runner =
+            MakeRunner(model, GetParam(), nodes, threads, whole);
+        EXPECT_EQ(RunAlone(runner, MakeText(vocab, 0)), expected);
+        if (threads == 1) {
+          EXPECT_EQ(RunWithNeighbours(runner, vocab, 7), expected);
+        }
+      }
+    }
+  }
+}
+
+/// Logits after each of many tokens, one by one.
+std::vector<ModelRunner::Logits> RunLong(ModelRunner& runner, int tokens) {
+  ModelRunner::Sequence sequence = runner.NewSequence();
+  std::vector<ModelRunner::Logits> result;
+  for (int i = 0; i < tokens; ++i) {
+    const int32_t id = 100 + i * 37 % 3000;
+    result.push_back(runner.Append(sequence, absl::MakeConstSpan(&id, 1)));
+  }
+  runner.Release(sequence);
+  return result;
+}
+
+TEST_F(Bits, AreTheSameWhileReplicasOfExpertsComeAndGo) {
+  constexpr int kSteps = 2 * ExpertReplicas::kReviewSteps + 60;
+  const Model demo = Models()[0];
+  ModelRunner sliced = MakeRunner(demo, KvType::kF16, 1, 1);
+  const auto expected = RunLong(sliced, kSteps);
+  ModelRunner whole =
+      MakeRunner(demo, KvType::kF16, 2, 1, {MoePlacement::kWhole, 2});
+  EXPECT_EQ(RunLong(whole, kSteps), expected);
+  const ExpertReplicas* replicas =
+      whole.loaded().transformer().expert_replicas();
+  ASSERT_NE(replicas, nullptr);
+  for (const int node : {0, 1}) {
+    EXPECT_EQ(replicas->On(1, node).size(), 2) << "node " << node;
   }
 }
 

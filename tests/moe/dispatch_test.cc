@@ -60,5 +60,26 @@ TEST(Dispatch, EveryPairAppearsOnceAtAnyNumberOfTokens) {
   }
 }
 
+TEST(Dispatch, ReplicasComputeWhereLeastHasBeenGiven) {
+  constexpr int kNodes = 2;
+  ExpertDispatch dispatch(6, 2, 2);
+  ExpertCopies copies = ExpertCopies::AtHome(6, kNodes);
+  const int32_t ids[] = {0, 2, 2, 4};  // all at home on node 0
+  const float weights[] = {1, 1, 1, 1};
+  dispatch.Build(ids, weights, 2);
+  dispatch.AssignNodes(copies, kNodes);
+  for (const int64_t expert : {0, 2, 4}) EXPECT_EQ(dispatch.NodeOf(expert), 0);
+  copies.Add(2, 1);
+  copies.Add(4, 1);
+  dispatch.AssignNodes(copies, kNodes);
+  EXPECT_EQ(dispatch.NodeOf(0), 0);
+  EXPECT_EQ(dispatch.NodeOf(2), 1);  // node 0 has expert 0
+  EXPECT_EQ(dispatch.NodeOf(4), 0);  // one token there, two on node 1
+  copies.Remove(2, 1);
+  dispatch.AssignNodes(copies, kNodes);
+  EXPECT_EQ(dispatch.NodeOf(2), 0);
+  EXPECT_EQ(dispatch.NodeOf(4), 1);
+}
+
 }  // namespace
 }  // namespace mlad

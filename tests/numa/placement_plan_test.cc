@@ -136,7 +136,7 @@ TEST(PlacementPlan, EveryGranuleIsOnceOnSomeNode) {
       for (const PlannedWeight& weight : SmallModel().weights) {
         int64_t bytes = 0;
         for (int n = 0; n < nodes; ++n) {
-          bytes += WeightBytesOnNode(weight, placement, nodes, n);
+          bytes += WeightBytesOnNode(weight, {placement, 0}, nodes, n);
         }
         const int64_t once =
             weight.granules * weight.granule_bytes * weight.copies;
@@ -151,7 +151,7 @@ TEST(PlacementPlan, EveryGranuleIsOnceOnSomeNode) {
 
 TEST(PlacementPlan, WholeExpertsAreWhereExpertHomeSays) {
   ModelFootprint model = SmallModel();
-  model.moe_placement = MoePlacement::kWhole;
+  model.experts.placement = MoePlacement::kWhole;
   const auto plan =
       MakePlacementPlan(*Planned("pack:3 [numa] core:4 pu:1"), model, 100);
   ASSERT_TRUE(plan.ok()) << plan.status();
@@ -159,18 +159,19 @@ TEST(PlacementPlan, WholeExpertsAreWhereExpertHomeSays) {
   for (int64_t e = 0; e < 8; ++e) ++homes[ExpertHome(e, 3)];
   for (int n = 0; n < 3; ++n) {
     EXPECT_EQ(plan->nodes[n].experts, homes[n]);
-    EXPECT_EQ(WeightBytesOnNode(model.weights[3], MoePlacement::kWhole, 3, n),
-              homes[n] * 600);
+    EXPECT_EQ(
+        WeightBytesOnNode(model.weights[3], {MoePlacement::kWhole, 0}, 3, n),
+        homes[n] * 600);
   }
 }
 
 TEST(PlacementPlan, AutoSlicesUntilANodeWouldHaveNoSlice) {
   ModelFootprint model = SmallModel();
-  model.moe_placement = MoePlacement::kAuto;
+  model.experts.placement = MoePlacement::kAuto;
   const auto on = [&](int nodes) {
     return MakePlacementPlan(*Planned("pack:8 [numa] core:4 pu:1", nodes),
                              model, 100)
-        ->moe_placement;
+        ->experts.placement;
   };
   EXPECT_EQ(on(2), MoePlacement::kSliced);
   EXPECT_EQ(on(6), MoePlacement::kSliced);
@@ -216,7 +217,7 @@ TEST(PlacementPlan, DeepSeekV3IsBalancedOnFourAndEightNodes) {
     for (MoePlacement placement :
          {MoePlacement::kSliced, MoePlacement::kWhole}) {
       ModelFootprint model = DeepSeekV3();
-      model.moe_placement = placement;
+      model.experts.placement = placement;
       const auto plan = MakePlacementPlan(*Planned(source), model, 65536);
       ASSERT_TRUE(plan.ok()) << plan.status();
       EXPECT_LT(Imbalance(*plan), 0.02) << source;

@@ -63,6 +63,21 @@ TEST_F(Admin, TopologyAndModelInfo) {
   EXPECT_EQ(info->kv_bytes_per_token(), 306);
 }
 
+TEST_F(Admin, ExpertsWithCountersAndReplicas) {
+  const auto experts = client().GetExperts();
+  ASSERT_TRUE(experts.ok()) << experts.status();
+  EXPECT_EQ(experts->placement(), "whole");
+  EXPECT_EQ(experts->replicas_per_node(), 1);
+  ASSERT_EQ(experts->layers_size(), 1);
+  const v1::ExpertLayer& layer = experts->layers(0);
+  EXPECT_EQ(layer.layer(), 1);
+  ASSERT_EQ(layer.tokens_size(), 3);
+  EXPECT_EQ(layer.tokens(0), 4);
+  ASSERT_EQ(layer.replicas_size(), 2);
+  EXPECT_EQ(layer.replicas(0).experts(0), 2);
+  EXPECT_EQ(layer.replicas(1).experts_size(), 0);
+}
+
 TEST_F(Admin, WatchStatsSendsAtOnceAndAgain) {
   v1::WatchStatsRequest request;
   request.set_interval_ms(100);

@@ -70,6 +70,7 @@ FakeServedModel::FakeServedModel(absl::Duration pause)
   plan_.kv_bytes_capacity = 1600;
   plan_.kv_page_bytes = 100;
   plan_.context_tokens = 512;
+  plan_.experts = {MoePlacement::kWhole, 1};
 }
 
 std::vector<NodeCounters> FakeServedModel::node_counters() const {

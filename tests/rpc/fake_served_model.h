@@ -31,6 +31,9 @@ class FakeServedModel final : public ServedModel {
   const ModelFacts& facts() const override { return facts_; }
   const PlacementPlan& plan() const override { return plan_; }
   std::vector<NodeCounters> node_counters() const override;
+  std::vector<ExpertLayerCounters> expert_counters() const override {
+    return {{.layer = 1, .tokens = {4, 0, 2}, .replicas = {{2}, {}}}};
+  }
   std::string_view isa() const override { return "scalar"; }
 
   void RemoveChatStyle() { chat_style_.reset(); }
