@@ -83,17 +83,16 @@ void StorePartials(const AbsorbedPass& pass, const Unit& unit,
   const int64_t rank = pass.shape.kv_lora_rank;
   for (int64_t row = unit.rows.begin; row < unit.rows.end; ++row) {
     const SoftmaxState of_row = StateOfRow(state, pass.shape, unit, row);
-    const int64_t first =
-        ((unit.group->first_pass_row + row) * kLanes + unit.lane) *
-            pass.shape.heads +
-        unit.heads.begin;
+    const PartialView::Lane partial =
+        pass.partials.At(unit.group->first_pass_row + row, unit.lane,
+                         unit.group->pages->first_node);
     for (int64_t h = 0; h < unit.head_count(); ++h) {
       const float sum = of_row.sum[h];
       const float factor = sum == 0 ? 0 : 1 / sum;
       const float* from = of_row.out + h * rank;
-      float* out = pass.partials.out + (first + h) * rank;
+      float* out = partial.out + (unit.heads.begin + h) * rank;
       for (int64_t i = 0; i < rank; ++i) out[i] = factor * from[i];
-      pass.partials.lse[first + h] =
+      partial.lse[unit.heads.begin + h] =
           sum == 0 ? kMinusInfinity : of_row.peak[h] + std::log(sum);
     }
   }

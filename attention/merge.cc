@@ -45,13 +45,12 @@ struct HeadPartials {
   const MergeArgs& args;
   int64_t head;
 
-  int64_t Index(int lane) const {
-    return (args.row * kLanes + lane) * args.heads + head;
+  PartialView::Lane At(int lane) const {
+    return args.partials.At(args.row, lane, args.first_node);
   }
-  float* Out(int lane) const {
-    return args.partials.out + Index(lane) * args.kv_lora_rank;
-  }
-  float& Lse(int lane) const { return args.partials.lse[Index(lane)]; }
+  int64_t rank() const { return args.partials.kv_lora_rank; }
+  float* Out(int lane) const { return At(lane).out + head * rank(); }
+  float& Lse(int lane) const { return At(lane).lse[head]; }
 };
 
 /// Reads the lanes that `wanted(lane)` admits, then merges with the strides
@@ -95,7 +94,7 @@ template <typename Write>
 void MergeValues(const HeadPartials& partials, const MergeTree& tree,
                  Write write) {
   float lanes[kLanes][kChunk];
-  const int64_t rank = partials.args.kv_lora_rank;
+  const int64_t rank = partials.rank();
   for (int64_t first = 0; first < rank; first += kChunk) {
     const int64_t n = std::min<int64_t>(kChunk, rank - first);
     for (int lane = 0; lane < kLanes; ++lane) {
@@ -126,7 +125,7 @@ void MergePartials(const MergeArgs& args, float* out, int64_t out_stride,
     const HeadPartials partials = {args, h};
     const MergeTree tree = MakeTree(partials, 1, [](int) { return true; });
     float* row = out + (h - args.head_begin) * out_stride;
-    if (tree.lse[0] == kEmpty) std::fill_n(row, args.kv_lora_rank, 0.0f);
+    if (tree.lse[0] == kEmpty) std::fill_n(row, partials.rank(), 0.0f);
     MergeValues(partials, tree,
                 [&](int, int64_t first, int64_t n, const float* values) {
                   std::copy_n(values, n, row + first);
@@ -135,12 +134,11 @@ void MergePartials(const MergeArgs& args, float* out, int64_t out_stride,
   }
 }
 
-void MergeLocalLanes(const MergeArgs& args, const PageTable& pages, int node,
-                     int nodes) {
+void MergeLocalLanes(const MergeArgs& args, int node, int nodes) {
   const int last_stride = LastLocalStride(nodes);
   if (last_stride == kLanes) return;
   const auto is_local = [&](int lane) {
-    return LaneNode(lane, pages.first_node, nodes) == node;
+    return LaneNode(lane, args.first_node, nodes) == node;
   };
   for (int64_t h = args.head_begin; h < args.head_end; ++h) {
     const HeadPartials partials = {args, h};

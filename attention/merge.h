@@ -3,14 +3,42 @@
 
 #include <cstdint>
 
+#include "absl/types/span.h"
+
 #include "attention/latent_cache.h"
 
 namespace mlad {
 
-/// Partials of one absorbed pass, over all nodes.
+/// Lanes of a sequence that one of `nodes` nodes holds at most.
+inline constexpr int LanesOnANode(int nodes) {
+  return (kLanes + nodes - 1) / nodes;
+}
+
+/// Partials of one absorbed pass, each lane's in the memory of the node that
+/// holds the lane. L = LanesOnANode(nodes).
 struct PartialView {
-  float* out = nullptr;  // [rows, kLanes, heads, kv_lora_rank], normalised
-  float* lse = nullptr;  // [rows, kLanes, heads], natural log; -inf: empty
+  struct OfNode {
+    float* out = nullptr;  // [rows, L, heads, kv_lora_rank], normalised
+    float* lse = nullptr;  // [rows, L, heads], natural log; -inf: empty
+  };
+  /// One lane of one row.
+  struct Lane {
+    float* out;  // [heads, kv_lora_rank]
+    float* lse;  // [heads]
+  };
+
+  absl::Span<const OfNode> nodes;
+  int64_t heads = 0;
+  int64_t kv_lora_rank = 0;
+
+  /// first_node: of the row's sequence.
+  Lane At(int64_t row, int lane, int first_node) const {
+    const int count = static_cast<int>(nodes.size());
+    const OfNode& home = nodes[LaneNode(lane, first_node, count)];
+    // Lanes of one node are `count` apart.
+    const int64_t at = (row * LanesOnANode(count) + lane / count) * heads;
+    return {home.out + at * kv_lora_rank, home.lse + at};
+  }
 };
 
 /// Lanes that hold positions 0..position; the others have none.
@@ -22,9 +50,8 @@ inline int64_t ActiveLanes(int64_t position) {
 /// Some heads of one row of the partials.
 struct MergeArgs {
   PartialView partials;
-  int64_t heads = 0;  // of the model: the layout of `partials`
-  int64_t kv_lora_rank = 0;
   int64_t row = 0;       // of the pass
+  int first_node = 0;    // of the row's sequence
   int64_t position = 0;  // of the row; lanes without positions are not read
   int64_t head_begin = 0;
   int64_t head_end = 0;
@@ -52,7 +79,6 @@ void MergePartials(const MergeArgs& args, float* out, int64_t out_stride,
 ///
 /// In/out  args.partials: merged lanes become empty (lse = -inf)
 /// NUMA    reads and writes only lanes on `node`
-void MergeLocalLanes(const MergeArgs& args, const PageTable& pages, int node,
-                     int nodes);
+void MergeLocalLanes(const MergeArgs& args, int node, int nodes);
 
 }  // namespace mlad

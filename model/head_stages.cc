@@ -111,14 +111,14 @@ void AbsorbQueries(StepState& state, int64_t layer, const WorkerContext& worker,
   CountPanels(state, worker, args.w, panels.end - panels.begin);
 }
 
-MergeArgs MakeMerge(const StepState& state, int64_t pass_row, int64_t position,
-                    WorkRange heads) {
+/// Of row i of a group, which is row `pass_row` of the pass.
+MergeArgs MakeMerge(const StepState& state, const RowGroup& group, int64_t i,
+                    int64_t pass_row, WorkRange heads) {
   MergeArgs args;
-  args.partials = state.shared.partials;
-  args.heads = state.shape.num_attention_heads;
-  args.kv_lora_rank = state.shape.kv_lora_rank;
+  args.partials = state.partial_view();
   args.row = pass_row;
-  args.position = position;
+  args.first_node = group.pages->first_node;
+  args.position = group.first_position + i;
   args.head_begin = heads.begin;
   args.head_end = heads.end;
   return args;
@@ -130,8 +130,8 @@ void MergeNodeLanes(const StepState& state, const WorkerContext& worker,
   const WorkRange heads = SplitEvenly(state.shape.num_attention_heads,
                                       worker.workers, worker.worker);
   ForEachPassRow(pass, [&](const RowGroup& group, int64_t i, int64_t pass_row) {
-    MergeLocalLanes(MakeMerge(state, pass_row, group.first_position + i, heads),
-                    *group.pages, worker.node, worker.nodes);
+    MergeLocalLanes(MakeMerge(state, group, i, pass_row, heads), worker.node,
+                    worker.nodes);
   });
 }
 
@@ -145,7 +145,7 @@ void FinishHead(StepState& state, int64_t layer, const WorkerContext& worker,
   int64_t partials_read = 0;
   ForEachPassRow(pass, [&](const RowGroup& group, int64_t i, int64_t pass_row) {
     const int64_t position = group.first_position + i;
-    MergePartials(MakeMerge(state, pass_row, position, {head, head + 1}),
+    MergePartials(MakeMerge(state, group, i, pass_row, {head, head + 1}),
                   own.head_f32 + pass_row * lora, lora, nullptr);
     partials_read +=
         worker.nodes == 1
@@ -183,7 +183,7 @@ void RunAbsorbedPass(StepState& state, int64_t layer,
   work.shape = state.absorbed_shape;
   work.groups = pass;
   work.q = state.shared.absorbed_q;
-  work.partials = state.shared.partials;
+  work.partials = state.partial_view();
   work.scratch = own.scratch;
   work.traffic = own.traffic;
   RunAbsorbed(work, worker);

@@ -111,8 +111,9 @@ absl::Status LoadedModel::LayOutBuffers(const Topology& topology,
         SplitEvenly(shape_.num_attention_heads, nodes, node);
     state.heads.push_back(heads);
     state.nodes.push_back(
-        LayOutNode(shape_, limits, experts, heads.size(), memory));
+        LayOutNode(shape_, limits, {nodes, heads.size(), experts}, memory));
     state.expert_out.push_back(state.nodes.back().expert_out);
+    state.partials.push_back(state.nodes.back().partials);
     for (int w = 0; w < workers; ++w) {
       WorkerBuffers own = LayOutWorker(shape_, limits, memory);
       const size_t index = state.workers.size();

@@ -59,9 +59,6 @@ SharedBuffers LayOutShared(const Hyperparameters& shape,
   b.q_a = memory.Take<float>(t * shape.q_lora_rank);
   b.kv_a = memory.Take<float>(t * shape.latent_row_elements());
   b.absorbed_q = memory.Take<float>(pass * heads * shape.latent_row_elements());
-  b.partials.out =
-      memory.Take<float>(pass * kLanes * heads * shape.kv_lora_rank);
-  b.partials.lse = memory.Take<float>(pass * kLanes * heads);
   b.attention = memory.Take<float>(t * heads * shape.v_head_dim);
   b.router_logits = memory.Take<float>(t * shape.n_routed_experts);
   if (experts != MoePlacement::kWhole) {
@@ -74,8 +71,7 @@ SharedBuffers LayOutShared(const Hyperparameters& shape,
 }
 
 NodeBuffers LayOutNode(const Hyperparameters& shape, const StepLimits& limits,
-                       MoePlacement experts, int64_t heads,
-                       BumpAllocator& memory) {
+                       const NodeShare& share, BumpAllocator& memory) {
   const int64_t t = limits.tokens;
   const int64_t pairs = t * shape.num_experts_per_tok;
   NodeBuffers b;
@@ -83,7 +79,7 @@ NodeBuffers LayOutNode(const Hyperparameters& shape, const StepLimits& limits,
   b.q_a = TakeActivations(memory, t, shape.q_lora_rank);
   b.attention = TakeQuantizedOnly(memory, t,
                                   shape.num_attention_heads * shape.v_head_dim);
-  if (experts == MoePlacement::kWhole) {
+  if (share.experts == MoePlacement::kWhole) {
     b.expert_act = TakeActivations(memory, pairs, shape.moe_intermediate_size);
     b.expert_out =
         memory.Take<float>(WholeExpertOutFloats(pairs, shape.hidden_size));
@@ -92,7 +88,11 @@ NodeBuffers LayOutNode(const Hyperparameters& shape, const StepLimits& limits,
         TakeQuantizedOnly(memory, pairs, shape.moe_intermediate_size);
   }
   b.always_act = TakeQuantizedOnly(memory, t, WidestAlways(shape));
-  b.q = memory.Take<float>(t * heads * shape.qk_head_dim());
+  const int64_t partials = limits.absorbed_rows * LanesOnANode(share.nodes) *
+                           shape.num_attention_heads;
+  b.partials.out = memory.Take<float>(partials * shape.kv_lora_rank);
+  b.partials.lse = memory.Take<float>(partials);
+  b.q = memory.Take<float>(t * share.heads * shape.qk_head_dim());
   b.expert_ids = memory.Take<int32_t>(pairs);
   b.expert_weights = memory.Take<float>(pairs);
   return b;
@@ -119,7 +119,7 @@ StepBufferSizes MeasureStepBuffers(const Hyperparameters& shape,
   BumpAllocator shared, node, worker;
   LayOutShared(shape, limits, experts, shared);
   const WorkRange heads = SplitEvenly(shape.num_attention_heads, nodes, 0);
-  LayOutNode(shape, limits, experts, heads.size(), node);
+  LayOutNode(shape, limits, {nodes, heads.size(), experts}, node);
   LayOutWorker(shape, limits, worker);
   return {shared.used_bytes(), node.used_bytes(), worker.used_bytes()};
 }

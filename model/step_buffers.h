@@ -25,7 +25,6 @@ struct SharedBuffers {
   float* q_a = nullptr;         // [T, q_lora_rank]
   float* kv_a = nullptr;        // [T, latent_row_elements]
   float* absorbed_q = nullptr;  // [absorbed_rows, heads, latent_row_elements]
-  PartialView partials;         // of one absorbed pass
   float* attention = nullptr;   // [T, heads * v_head_dim]
   float* router_logits = nullptr;  // [T, n_routed_experts]
   float* expert_act = nullptr;     // [T * experts per token, moe ffn]; null
@@ -41,6 +40,7 @@ struct NodeBuffers {
   Activations attention;            // [T, heads * v_head_dim], quantised only
   Activations expert_act;           // floats only where experts are whole
   Activations always_act;           // quantised only
+  PartialView::OfNode partials;     // of one absorbed pass, the node's lanes
   float* q = nullptr;               // [T, this node's heads, qk_head_dim]
   int32_t* expert_ids = nullptr;    // [T, experts per token]
   float* expert_weights = nullptr;  // [T, experts per token]
@@ -75,9 +75,14 @@ StepBufferSizes MeasureStepBuffers(const Hyperparameters& shape,
 SharedBuffers LayOutShared(const Hyperparameters& shape,
                            const StepLimits& limits, MoePlacement experts,
                            BumpAllocator& memory);
+/// What of a layer's work is one node's.
+struct NodeShare {
+  int nodes = 1;
+  int64_t heads = 0;
+  MoePlacement experts = MoePlacement::kSliced;
+};
 NodeBuffers LayOutNode(const Hyperparameters& shape, const StepLimits& limits,
-                       MoePlacement experts, int64_t heads,
-                       BumpAllocator& memory);
+                       const NodeShare& share, BumpAllocator& memory);
 /// Leaves dispatch and traffic null.
 WorkerBuffers LayOutWorker(const Hyperparameters& shape,
                            const StepLimits& limits, BumpAllocator& memory);

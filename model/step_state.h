@@ -39,7 +39,8 @@ struct StepState {
   std::vector<WorkRange> heads;        // [nodes]: heads that the node owns
   std::vector<WorkerBuffers> workers;  // [global workers]
 
-  std::vector<float*> expert_out;  // [nodes]: of `nodes`
+  std::vector<float*> expert_out;             // [nodes]: of `nodes`
+  std::vector<PartialView::OfNode> partials;  // [nodes]: of `nodes`
   std::unique_ptr<ExpertCounters> expert_counters;
   std::unique_ptr<ExpertReplicas> expert_replicas;  // null: no room for any
 
@@ -52,6 +53,9 @@ struct StepState {
   NodeBuffers& node(const WorkerContext& worker) { return nodes[worker.node]; }
   WorkerBuffers& own(const WorkerContext& worker) {
     return workers[worker.global_worker];
+  }
+  PartialView partial_view() const {
+    return {partials, shape.num_attention_heads, shape.kv_lora_rank};
   }
   /// The node's copy of a vector.
   static const float* Copy(const ReplicatedVector& vector,

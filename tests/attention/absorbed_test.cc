@@ -53,8 +53,13 @@ class Pass {
       : sequences_(sequences),
         queries_(std::move(queries)),
         rows_(static_cast<int64_t>(queries_.size())),
-        out_(rows_ * kLanes * kHeads * kRank),
-        lse_(rows_ * kLanes * kHeads) {
+        lane_rows_(rows_ * LanesOnANode(sequences.nodes()) * kHeads),
+        out_(sequences.nodes() * lane_rows_ * kRank),
+        lse_(sequences.nodes() * lane_rows_) {
+    for (int n = 0; n < sequences.nodes(); ++n) {
+      partials_.push_back(
+          {out_.data() + n * lane_rows_ * kRank, lse_.data() + n * lane_rows_});
+    }
     const std::vector<HeadWeights> heads = AllHeads();
     for (const size_t query : queries_) {
       for (int64_t h = 0; h < kHeads; ++h) {
@@ -76,7 +81,7 @@ class Pass {
     pass.shape = TestAbsorbedShape();
     pass.groups = groups_;
     pass.q = q_.data();
-    pass.partials = {out_.data(), lse_.data()};
+    pass.partials = {partials_, kHeads, kRank};
     pass.scratch = scratch.data();
     pass.traffic = &traffic;
     WorkerContext context;
@@ -92,11 +97,11 @@ class Pass {
   /// Merged latents of one row, [kHeads, kRank]; NaN if a partial is missing.
   std::vector<float> Merged(int64_t row) const {
     MergeArgs args;
-    args.partials = {out_.data(), lse_.data()};
-    args.heads = kHeads;
-    args.kv_lora_rank = kRank;
+    const Query& query = kQueries[queries_[row]];
+    args.partials = {partials_, kHeads, kRank};
     args.row = row;
-    args.position = kQueries[queries_[row]].position;
+    args.first_node = sequences_.pages(query.sequence).first_node;
+    args.position = query.position;
     args.head_end = kHeads;
     std::vector<float> out(kHeads * kRank);
     MergePartials(args, out.data(), kRank, nullptr);
@@ -125,7 +130,9 @@ class Pass {
   int64_t rows_;
   std::vector<RowGroup> groups_;
   std::vector<float> q_;  // [rows, kHeads, kRow]
+  int64_t lane_rows_;     // (row, lane, head) triples of a node
   AlignedFloats out_, lse_;
+  std::vector<PartialView::OfNode> partials_;  // [nodes]
 };
 
 std::vector<size_t> AllQueries() {
@@ -216,7 +223,9 @@ TEST_P(Absorbed, LongGroupsEqualTheirRowsAlone) {
     pass.shape = TestAbsorbedShape();
     pass.groups = groups;
     pass.q = q.data();
-    pass.partials = {out.data(), lse.data()};
+    // The lanes of both nodes in one place.
+    const PartialView::OfNode partials = {out.data(), lse.data()};
+    pass.partials = {absl::MakeConstSpan(&partials, 1), kHeads, kRank};
     pass.scratch = scratch.data();
     pass.traffic = &traffic;
     WorkerContext context;

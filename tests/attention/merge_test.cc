@@ -4,6 +4,7 @@
 #include <cstring>
 #include <limits>
 #include <random>
+#include <set>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -20,6 +21,7 @@ constexpr float kMaxLse = 20;
 struct Partials {
   int64_t rows, heads, rank;
   std::vector<float> out, lse;
+  PartialView::OfNode storage;  // all lanes in one place
 
   Partials(int64_t row_count, int64_t head_count, int64_t kv_lora_rank,
            int64_t position, uint32_t seed = 1)
@@ -42,12 +44,12 @@ struct Partials {
   int64_t Index(int64_t row, int64_t lane, int64_t head) const {
     return (row * kLanes + lane) * heads + head;
   }
-  MergeArgs Args(int64_t row, int64_t position) {
+  MergeArgs Args(int64_t row, int64_t position, int first_node = 0) {
+    storage = {out.data(), lse.data()};
     MergeArgs args;
-    args.partials = {out.data(), lse.data()};
-    args.heads = heads;
-    args.kv_lora_rank = rank;
+    args.partials = {absl::MakeConstSpan(&storage, 1), heads, rank};
     args.row = row;
+    args.first_node = first_node;
     args.position = position;
     args.head_begin = 0;
     args.head_end = heads;
@@ -68,9 +70,10 @@ struct Merged {
 
 Merged Merge(const MergeArgs& args) {
   const int64_t heads = args.head_end - args.head_begin;
-  Merged merged = {std::vector<float>(heads * args.kv_lora_rank, kNaN),
+  Merged merged = {std::vector<float>(heads * args.partials.kv_lora_rank, kNaN),
                    std::vector<float>(heads, kNaN)};
-  MergePartials(args, merged.out.data(), args.kv_lora_rank, merged.lse.data());
+  MergePartials(args, merged.out.data(), args.partials.kv_lora_rank,
+                merged.lse.data());
   return merged;
 }
 
@@ -204,11 +207,9 @@ TEST(Merge, NodesMergingTheirOwnLanesFirstGiveTheSameBits) {
     for (const int nodes : {1, 2, 3, 4, 8, 16}) {
       for (int first_node = 0; first_node < nodes; ++first_node) {
         Partials partials = original;
-        PageTable table;
-        table.first_node = first_node;
         int64_t left = ActiveLanes(position);
         for (int node = 0; node < nodes; ++node) {
-          MergeLocalLanes(partials.Args(1, position), table, node, nodes);
+          MergeLocalLanes(partials.Args(1, position, first_node), node, nodes);
         }
         for (int lane = 0; lane < ActiveLanes(position); ++lane) {
           if (partials.lse[partials.Index(1, lane, 0)] == -kInfinity) --left;
@@ -230,15 +231,42 @@ TEST(Merge, NodesMergingTheirOwnLanesFirstGiveTheSameBits) {
 TEST(Merge, ANodeTouchesOnlyItsOwnLanes) {
   const Partials original(1, 2, 16, 4000);
   Partials partials = original;
-  PageTable table;
-  table.first_node = 1;
-  MergeLocalLanes(partials.Args(0, 4000), table, 0, 4);
+  MergeLocalLanes(partials.Args(0, 4000, 1), 0, 4);
   for (int lane = 0; lane < kLanes; ++lane) {
     if (LaneNode(lane, 1, 4) == 0) continue;
     const int64_t at = partials.Index(0, lane, 0);
     EXPECT_EQ(partials.lse[at], original.lse[at]);
     EXPECT_EQ(0, std::memcmp(&partials.out[at * 16], &original.out[at * 16],
                              2 * 16 * sizeof(float)));
+  }
+}
+
+TEST(Merge, LanesLieWithTheirNode) {
+  for (const int nodes : {1, 2, 3, 8, 32}) {
+    constexpr int64_t kRows = 2, kHeads = 3, kRank = 8;
+    const int64_t floats = kRows * LanesOnANode(nodes) * kHeads;
+    std::vector<std::vector<float>> out(nodes), lse(nodes);
+    std::vector<PartialView::OfNode> storage;
+    for (int n = 0; n < nodes; ++n) {
+      out[n].resize(floats * kRank);
+      lse[n].resize(floats);
+      storage.push_back({out[n].data(), lse[n].data()});
+    }
+    const PartialView view = {storage, kHeads, kRank};
+    for (int first_node = 0; first_node < nodes; ++first_node) {
+      std::set<float*> places;
+      for (int64_t row = 0; row < kRows; ++row) {
+        for (int lane = 0; lane < kLanes; ++lane) {
+          const PartialView::Lane at = view.At(row, lane, first_node);
+          const int home = LaneNode(lane, first_node, nodes);
+          EXPECT_GE(at.lse, lse[home].data());
+          EXPECT_LE(at.lse + kHeads, lse[home].data() + floats);
+          EXPECT_EQ(at.out - out[home].data(),
+                    (at.lse - lse[home].data()) * kRank);
+          EXPECT_TRUE(places.insert(at.lse).second) << "two lanes, one place";
+        }
+      }
+    }
   }
 }
 
