@@ -17,11 +17,10 @@ void DequantizeBlock(const BlockFormat& format, const TensorBlock& block,
     float scale = d;
     float minimum = n;
     if (format.group != 0) {
-      const uint8_t s = block.s[c / format.group];
+      const int group = c / format.group;
+      const uint8_t s = block.s[group];
       scale *= static_cast<float>(format.signed_s ? static_cast<int8_t>(s) : s);
-      if (format.has_minimum) {
-        minimum *= static_cast<float>(block.m[c / format.group]);
-      }
+      if (format.has_minimum) minimum *= static_cast<float>(block.m[group]);
     }
     const int value = format.levels != nullptr
                           ? format.levels[block.codes[c]]

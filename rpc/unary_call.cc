@@ -15,8 +15,9 @@ UnaryCall* UnaryCall::Start(Params params, WorkQueue& queue) {
 void UnaryCall::Run() {
   absl::StatusOr<grpc::ByteBuffer> answer =
       params_.answer(*params_.request, params_.ticket.model());
-  if (answer.ok()) *params_.response = *std::move(answer);
-  Finish(ToGrpcStatus(answer.status()));
+  const absl::Status status = answer.status();
+  if (status.ok()) *params_.response = *std::move(answer);
+  Finish(ToGrpcStatus(status));
 }
 
 void UnaryCall::OnDone() {
@@ -34,8 +35,9 @@ grpc::ServerUnaryReactor* FinishUnary(grpc::CallbackServerContext* context,
 grpc::ServerUnaryReactor* AnswerUnary(grpc::CallbackServerContext* context,
                                       absl::StatusOr<grpc::ByteBuffer> answer,
                                       grpc::ByteBuffer* response) {
-  if (answer.ok()) *response = *std::move(answer);
-  return FinishUnary(context, answer.status());
+  const absl::Status status = answer.status();
+  if (status.ok()) *response = *std::move(answer);
+  return FinishUnary(context, status);
 }
 
 }  // namespace mlad

@@ -38,8 +38,10 @@ def database_for_clang(build):
     """A copy of the compilation database without the flags only GCC knows."""
     entries = json.loads((build / "compile_commands.json").read_text())
     for entry in entries:
-        words = [w for w in shlex.split(entry["command"])
-                 if not w.endswith("ccache") and w != "-Werror"]
+        words = shlex.split(entry["command"])
+        # Before the compiler stands what launches it through a cache.
+        compiler = next(i for i, w in enumerate(words) if w.endswith("++"))
+        words = [w for w in words[compiler:] if w != "-Werror"]
         entry["command"] = shlex.join(words + ["-Wno-unknown-warning-option"])
     folder = build / "tidy"
     folder.mkdir(exist_ok=True)
