@@ -191,9 +191,14 @@ absl::StatusOr<std::vector<SynthTensor>> SynthTensors(const SynthShape& shape,
                                                       bool split_kv_b) {
   std::vector<SynthTensor> tensors =
       TensorList(shape, types, split_kv_b).Make();
-  for (const SynthTensor& tensor : tensors) {
-    const TensorTypeInfo& info = GetTensorType(tensor.type);
-    if (static_cast<int64_t>(tensor.shape[0]) % info.block_elements != 0) {
+  for (SynthTensor& tensor : tensors) {
+    const auto row = static_cast<int64_t>(tensor.shape[0]);
+    const auto fits = [&](TensorType type) {
+      return row % GetTensorType(type).block_elements == 0;
+    };
+    if (!fits(tensor.type)) tensor.type = TensorType::kQ8_0;
+    if (!fits(tensor.type)) {
+      const TensorTypeInfo& info = GetTensorType(tensor.type);
       return absl::InvalidArgumentError(absl::StrCat(
           tensor.name, " has rows of ", tensor.shape[0], " numbers, but ",
           std::string(info.name), " needs a multiple of ", info.block_elements,
