@@ -1,50 +1,16 @@
-// The part of attention that heads own: their queries, the expanded form, and
-// what happens before and after the absorbed form.
+// The part of attention that heads own: their queries, and what happens before
+// and after the absorbed form. The expanded form is in expanded_stage.cc.
 #include <algorithm>
 
 #include "attention/absorbed.h"
-#include "attention/expanded.h"
 #include "attention/merge.h"
+#include "model/head_parts.h"
 #include "model/stages.h"
 
 namespace mlad {
 namespace {
 
 constexpr int64_t kFloatBytes = sizeof(float);
-
-/// One worker's share of a head: part `part` of `parts`.
-struct HeadPart {
-  int64_t head = 0;  // of the model
-  int parts = 1;
-  int part = 0;
-};
-
-/// Splits the node's heads over its workers; heads are cut where there are more
-/// workers than heads.
-template <typename Visit>
-void ForEachHeadPart(const StepState& state, const WorkerContext& worker,
-                     Visit visit) {
-  const WorkRange heads = state.heads[worker.node];
-  const int64_t count = heads.end - heads.begin;
-  if (count == 0) return;
-  const int parts =
-      static_cast<int>(std::max<int64_t>(1, worker.workers / count));
-  const WorkRange range =
-      SplitEvenly(count * parts, worker.workers, worker.worker);
-  for (int64_t i = range.begin; i < range.end; ++i) {
-    visit(
-        HeadPart{heads.begin + i / parts, parts, static_cast<int>(i % parts)});
-  }
-}
-
-/// Query of one row and head, on the head's node.
-float* Query(StepState& state, const WorkerContext& worker, int64_t step_row,
-             int64_t head) {
-  const WorkRange heads = state.heads[worker.node];
-  return state.node(worker).q +
-         (step_row * (heads.end - heads.begin) + head - heads.begin) *
-             state.shape.qk_head_dim();
-}
 
 /// Calls visit(group, row of the group, row of the pass).
 template <typename Visit>
@@ -73,11 +39,6 @@ void SetHeadInput(StepState& state, const WorkerContext& worker, int64_t rows,
     quantized.Quantize(*state.kernels, i, own.head_f32 + i * w.cols);
   }
   args.x_q = quantized.q;
-}
-
-void CountPanels(StepState& state, const WorkerContext& worker,
-                 const PackedMatrix& w, int64_t panels) {
-  state.own(worker).traffic->Add(true, panels * PanelBytes(w.format, w.cols));
 }
 
 /// absorbed_q[pass row, head] = [W_uk^T q_nope | rope(q_pe)]
@@ -201,74 +162,12 @@ void RunAbsorbedPass(StepState& state, int64_t layer,
   });
 }
 
-/// Floats of W_uk^T and W_uv^T of one head, in the worker's buffers.
-void UnpackHead(StepState& state, int64_t layer, const WorkerContext& worker,
-                int64_t head) {
-  const AttentionWeights& weights = state.weights.layers[layer].attention;
-  const PackedMatrix& k_b = weights.k_b[head];
-  const PackedMatrix& v_b = weights.v_b[head];
-  WorkerBuffers& own = state.own(worker);
-  UnpackRows(k_b, 0, k_b.rows, own.w_uk);
-  UnpackRows(v_b, 0, v_b.rows, own.w_uv_rows);
-  for (int64_t v = 0; v < v_b.rows; ++v) {
-    for (int64_t c = 0; c < v_b.cols; ++c) {
-      own.w_uv[c * v_b.rows + v] = own.w_uv_rows[v * v_b.cols + c];
-    }
-  }
-  CountPanels(state, worker, k_b, k_b.panels());
-  CountPanels(state, worker, v_b, v_b.panels());
-}
-
-void RunExpandedPart(StepState& state, int64_t layer,
-                     const WorkerContext& worker, const RowGroup& group,
-                     const HeadPart& unit) {
-  const Hyperparameters& shape = state.shape;
-  const int64_t nope = shape.qk_nope_head_dim, rope = shape.qk_rope_head_dim;
-  const WorkRange rows = SplitEvenly(group.rows, unit.parts, unit.part);
-  if (rows.begin == rows.end) return;
-  const int64_t first_row = group.first_row + rows.begin;
-  const int64_t row_count = rows.end - rows.begin;
-  for (int64_t r = first_row; r < first_row + row_count; ++r) {
-    ApplyRope(state.shared.rotations + r * rope, rope,
-              Query(state, worker, r, unit.head) + nope);
-  }
-  WorkerBuffers& own = state.own(worker);
-  UnpackHead(state, layer, worker, unit.head);
-
-  const WorkRange heads = state.heads[worker.node];
-  ExpandedHead head;
-  head.w_uk = own.w_uk;
-  head.w_uv = own.w_uv;
-  head.q = Query(state, worker, first_row, unit.head);
-  head.q_stride = (heads.end - heads.begin) * shape.qk_head_dim();
-  head.out_stride = shape.num_attention_heads * shape.v_head_dim;
-  head.out = state.shared.attention + first_row * head.out_stride +
-             unit.head * shape.v_head_dim;
-
-  ExpandedChunk chunk;
-  chunk.kernels = state.kernels;
-  chunk.cache = state.cache;
-  chunk.layer = layer;
-  chunk.shape = state.expanded_shape;
-  chunk.rows = group;
-  chunk.rows.first_position += rows.begin;
-  chunk.rows.first_row = first_row;
-  chunk.rows.rows = row_count;
-  chunk.heads = absl::MakeConstSpan(&head, 1);
-  chunk.scratch = own.scratch;
-  chunk.node = worker.node;
-  chunk.traffic = own.traffic;
-  RunExpanded(chunk);
-}
-
 }  // namespace
 
 void RunAttention(StepState& state, int64_t layer,
                   const WorkerContext& worker) {
   for (const RowGroup& group : state.plan.expanded()) {
-    ForEachHeadPart(state, worker, [&](const HeadPart& unit) {
-      RunExpandedPart(state, layer, worker, group, unit);
-    });
+    RunExpandedHeads(state, layer, worker, group);
   }
   for (int64_t pass = 0; pass < state.plan.absorbed_passes(); ++pass) {
     if (pass > 0) worker.SyncAll();  // absorbed_q and partials are read no more

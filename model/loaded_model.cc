@@ -1,5 +1,6 @@
 #include "model/loaded_model.h"
 
+#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -14,10 +15,19 @@
 namespace mlad {
 namespace {
 
-StepLimits LimitsFor(const Hyperparameters& shape, const LoadOptions& options) {
-  return options.limits.tokens > 0
-             ? options.limits
-             : MakeStepLimits(shape.num_attention_heads, shape.kv_lora_rank);
+StepLimits LimitsFor(const Hyperparameters& shape, const Topology& topology,
+                     const LoadOptions& options) {
+  size_t fewest_workers = topology.nodes()[0].cpus.size();
+  for (const NodeDescription& node : topology.nodes()) {
+    fewest_workers = std::min(fewest_workers, node.cpus.size());
+  }
+  const auto parts =
+      topology.node_count() * static_cast<int64_t>(fewest_workers);
+  StepLimits limits =
+      MakeStepLimits(shape.num_attention_heads, shape.kv_lora_rank,
+                     (shape.num_attention_heads + parts - 1) / parts);
+  if (options.chunk_tokens > 0) limits.chunk_tokens = options.chunk_tokens;
+  return limits;
 }
 
 /// Counters, and replicas where the plan has room for them.
@@ -47,7 +57,7 @@ absl::StatusOr<PlacementPlan> PlanModel(const GgufFile& file,
       LayOutWeights(file, shape, {}, topology.node_count(), {});
   MLAD_ASSIGN_OR_RETURN(
       const ModelFootprint footprint,
-      MeasureFootprint(shape, layout, LimitsFor(shape, options),
+      MeasureFootprint(shape, layout, LimitsFor(shape, topology, options),
                        options.kv_type, options.experts, topology));
   return MakePlacementPlan(topology, footprint, options.cache_tokens);
 }
@@ -148,7 +158,7 @@ absl::StatusOr<std::unique_ptr<LoadedModel>> LoadedModel::Load(
   model->pages_ = std::make_unique<PageAllocator>(pages);
 
   auto state = std::make_unique<StepState>(MakeRopeConfig(shape),
-                                           LimitsFor(shape, options));
+                                           LimitsFor(shape, topology, options));
   state->kernels = options.kernels;
   state->shape = shape;
   state->cache = model->cache_.get();

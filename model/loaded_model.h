@@ -31,7 +31,7 @@ struct LoadOptions {
   KvType kv_type = KvType::kF16;
   ExpertPlan experts;        // as wished: the plan resolves it
   int64_t cache_tokens = 0;  // over all sequences
-  StepLimits limits;         // left empty: chosen for the model's shape
+  int64_t chunk_tokens = 0;  // rows of an expanded span; 0: chosen
   /// Called from loading threads, one at a time, with 0 to 1.
   std::function<void(double)> progress;
   /// Loading stops soon after it turns true; may be null.

@@ -64,6 +64,11 @@ void RunLogits(StepState& state, const WorkerContext& worker);
 
 // Shared by the stages.
 
+/// Expanded attention of the worker's heads for the rows of one chunk; the
+/// latents are walked once for limits().expanded_heads heads.
+void RunExpandedHeads(StepState& state, int64_t layer,
+                      const WorkerContext& worker, const RowGroup& group);
+
 /// out[t] = norm(rows[t]) for t in [0, count), the node's workers sharing the
 /// rows; `rows` [count, out.cols] live on node 0.
 void NormRows(StepState& state, const WorkerContext& worker, const float* rows,

@@ -40,7 +40,8 @@ int64_t WidestAlways(const Hyperparameters& shape) {
 int64_t ScratchFloats(const Hyperparameters& shape, const StepLimits& limits) {
   return std::max(
       {AbsorbedScratchFloats(MakeAbsorbedShape(shape)),
-       ExpandedScratchFloats(MakeExpandedShape(shape), limits.chunk_tokens),
+       ExpandedScratchFloats(MakeExpandedShape(shape), limits.chunk_tokens,
+                             limits.expanded_heads),
        kGateUpScratchFloats, RouterScratchFloats(MakeRouterShape(shape)),
        shape.latent_row_elements()});
 }
@@ -106,8 +107,9 @@ WorkerBuffers LayOutWorker(const Hyperparameters& shape,
   b.head_rows = TakeQuantizedOnly(memory, pass, widest);
   b.head_f32 = memory.Take<float>(pass * widest);
   b.pass_step_rows = memory.Take<int32_t>(pass);
-  b.w_uk = memory.Take<float>(shape.kv_lora_rank * shape.qk_nope_head_dim);
-  b.w_uv = memory.Take<float>(shape.kv_lora_rank * shape.v_head_dim);
+  const int64_t head_columns = limits.expanded_heads * shape.kv_lora_rank;
+  b.w_uk = memory.Take<float>(head_columns * shape.qk_nope_head_dim);
+  b.w_uv = memory.Take<float>(head_columns * shape.v_head_dim);
   b.w_uv_rows = memory.Take<float>(shape.kv_lora_rank * shape.v_head_dim);
   b.scratch = memory.Take<float>(ScratchFloats(shape, limits));
   return b;

@@ -53,8 +53,8 @@ struct WorkerBuffers {
   Activations head_rows;      // [absorbed_rows, max(nope, kv_lora)] quantised
   float* head_f32 = nullptr;  // [absorbed_rows, max(nope, kv_lora)]
   int32_t* pass_step_rows = nullptr;  // [absorbed_rows]
-  float* w_uk = nullptr;              // [kv_lora, nope] of one head
-  float* w_uv = nullptr;              // [kv_lora, v] of one head
+  float* w_uk = nullptr;              // [expanded_heads, kv_lora, nope]
+  float* w_uv = nullptr;              // [expanded_heads, kv_lora, v]
   float* w_uv_rows = nullptr;  // [v, kv_lora] of one head, to be transposed
   float* scratch = nullptr;    // what the kernels ask for, one at a time
   ExpertDispatch* dispatch = nullptr;

@@ -16,7 +16,8 @@ constexpr int64_t kPartialBytes = 16 << 20;
 
 }  // namespace
 
-StepLimits MakeStepLimits(int64_t heads, int64_t kv_lora_rank) {
+StepLimits MakeStepLimits(int64_t heads, int64_t kv_lora_rank,
+                          int64_t heads_per_worker) {
   StepLimits limits;
   limits.chunk_tokens = kChunkTokens;
   limits.spans = kMaxSpans;
@@ -25,6 +26,8 @@ StepLimits MakeStepLimits(int64_t heads, int64_t kv_lora_rank) {
   const int64_t row_bytes =
       kLanes * heads * (kv_lora_rank + 1) * static_cast<int64_t>(sizeof(float));
   limits.absorbed_rows = std::clamp<int64_t>(kPartialBytes / row_bytes, 1, 16);
+  limits.expanded_heads =
+      std::clamp<int64_t>(heads_per_worker, 1, kMaxExpandedHeads);
   return limits;
 }
 

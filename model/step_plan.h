@@ -16,14 +16,19 @@ namespace mlad {
 struct StepLimits {
   int64_t tokens = 0;  // rows of a step
   int64_t spans = 0;
-  int64_t chunk_tokens = 0;   // rows of an expanded span
-  int64_t absorbed_rows = 0;  // rows of one absorbed pass
-  int64_t logits_rows = 0;    // rows whose logits are computed at once
+  int64_t chunk_tokens = 0;    // rows of an expanded span
+  int64_t absorbed_rows = 0;   // rows of one absorbed pass
+  int64_t expanded_heads = 1;  // of one worker that share a walk over the
+                               // latents; kMaxExpandedHeads at most
+  int64_t logits_rows = 0;     // rows whose logits are computed at once
 };
 
-/// Limits for a model with `heads` heads: the partials of one absorbed pass
-/// stay below about 16 MiB.
-StepLimits MakeStepLimits(int64_t heads, int64_t kv_lora_rank);
+inline constexpr int64_t kMaxExpandedHeads = 8;
+
+/// Limits for a model with `heads` heads, at most heads_per_worker of them to a
+/// worker: the partials of one absorbed pass stay below about 16 MiB.
+StepLimits MakeStepLimits(int64_t heads, int64_t kv_lora_rank,
+                          int64_t heads_per_worker);
 
 struct StepRow {
   int32_t token = 0;

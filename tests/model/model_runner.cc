@@ -45,11 +45,7 @@ ModelRunner::ModelRunner(const std::string& path, const RunnerOptions& options)
   load.kv_type = options.kv_type;
   load.experts = options.experts;
   load.cache_tokens = options.cache_tokens;
-  if (options.chunk_tokens > 0) {
-    const Hyperparameters shape = ValueOrDie(ReadHyperparameters(*file));
-    load.limits = MakeStepLimits(shape.num_attention_heads, shape.kv_lora_rank);
-    load.limits.chunk_tokens = options.chunk_tokens;
-  }
+  load.chunk_tokens = options.chunk_tokens;
   loaded_ = ValueOrDie(LoadedModel::Load(*file, *topology_, *executor_, load));
 }
 
