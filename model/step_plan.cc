@@ -17,7 +17,7 @@ constexpr int64_t kPartialBytes = 16 << 20;
 }  // namespace
 
 StepLimits MakeStepLimits(int64_t heads, int64_t kv_lora_rank,
-                          int64_t heads_per_worker) {
+                          int64_t expanded_heads) {
   StepLimits limits;
   limits.chunk_tokens = kChunkTokens;
   limits.spans = kMaxSpans;
@@ -27,7 +27,7 @@ StepLimits MakeStepLimits(int64_t heads, int64_t kv_lora_rank,
       kLanes * heads * (kv_lora_rank + 1) * static_cast<int64_t>(sizeof(float));
   limits.absorbed_rows = std::clamp<int64_t>(kPartialBytes / row_bytes, 1, 16);
   limits.expanded_heads =
-      std::clamp<int64_t>(heads_per_worker, 1, kMaxExpandedHeads);
+      std::clamp<int64_t>(expanded_heads, 1, kMaxExpandedHeads);
   return limits;
 }
 

@@ -25,10 +25,10 @@ struct StepLimits {
 
 inline constexpr int64_t kMaxExpandedHeads = 8;
 
-/// Limits for a model with `heads` heads, at most heads_per_worker of them to a
-/// worker: the partials of one absorbed pass stay below about 16 MiB.
+/// Limits for a model with `heads` heads: the partials of one absorbed pass
+/// stay below about 16 MiB.
 StepLimits MakeStepLimits(int64_t heads, int64_t kv_lora_rank,
-                          int64_t heads_per_worker);
+                          int64_t expanded_heads);
 
 struct StepRow {
   int32_t token = 0;
