@@ -32,7 +32,7 @@ struct SynthTensor {
 /// All tensors, in the order of the file. `split_kv_b`: attn_k_b and attn_v_b
 /// instead of attn_kv_b. A tensor whose rows are no multiple of its type's
 /// block is Q8_0, much as converters do it.
-/// Errors: kInvalidArgument when a row is not a multiple of Q8_0's block either.
+/// Errors: kInvalidArgument when a row is not a multiple of Q8_0's block.
 absl::StatusOr<std::vector<SynthTensor>> SynthTensors(const SynthShape& shape,
                                                       const SynthTypes& types,
                                                       bool split_kv_b);
