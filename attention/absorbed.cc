@@ -4,85 +4,51 @@
 #include <cmath>
 #include <limits>
 
-#include "numa/bump_allocator.h"
+#include "attention/absorbed_unit.h"
 #include "numa/cost_split.h"
 
 namespace mlad {
 namespace {
 
 // Workers share a lane's heads in units of this many: enough for a kernel to
-// keep a latent row in registers for several heads.
+// keep a latent row in registers for several heads; of the coded form, the
+// heads that it computes at once.
 constexpr int64_t kHeadUnit = 4;
+constexpr int64_t kCodedHeadUnit = kCodeHeads;
 // (row, head) pairs whose state is kept at once, unless one row has more heads:
 // with kv_lora_rank 512 this is 256 KiB.
 constexpr int64_t kStatePairs = 128;
 
-static_assert(kPagePositions <= kMaxTilePositions);
-
 constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
 
-struct Scratch {
-  float* latents;      // [kPagePositions, row_elements]
-  SoftmaxState state;  // [pairs]
-};
+int64_t RoundUp(int64_t n, int64_t unit) {
+  return (n + unit - 1) / unit * unit;
+}
 
-Scratch LayOut(const AbsorbedShape& shape, BumpAllocator& memory) {
-  const int64_t pairs = std::max(shape.heads, kStatePairs);
-  Scratch scratch;
+int64_t StateCapacity(const AbsorbedShape& shape) {
+  return RoundUp(std::max(shape.heads, kStatePairs), kCodeHeads);
+}
+
+AbsorbedScratch LayOut(const AbsorbedShape& shape, BumpAllocator& memory) {
+  const int64_t pairs = StateCapacity(shape);
+  AbsorbedScratch scratch;
   scratch.latents = memory.Take<float>(kPagePositions * shape.row_elements());
   scratch.state.peak = memory.Take<float>(pairs);
   scratch.state.sum = memory.Take<float>(pairs);
   scratch.state.out = memory.Take<float>(pairs * shape.kv_lora_rank);
+  scratch.queries.high = memory.Take<uint8_t>(pairs * shape.row_elements());
+  scratch.queries.low = memory.Take<uint8_t>(pairs * shape.row_elements());
+  scratch.queries.scale = memory.Take<float>(pairs);
+  scratch.values = memory.Take<int8_t>(kMaxCodedPositions * shape.kv_lora_rank);
   return scratch;
 }
 
-/// Some heads of some rows of a group, over one lane.
-struct Unit {
-  const RowGroup* group;
-  int lane;
-  WorkRange rows;  // of the group
-  WorkRange heads;
-
-  int64_t head_count() const { return heads.size(); }
-  int64_t pairs() const { return rows.size() * head_count(); }
-};
-
-SoftmaxState StateOfRow(const SoftmaxState& state, const AbsorbedShape& shape,
-                        const Unit& unit, int64_t row) {
-  const int64_t pair = (row - unit.rows.begin) * unit.head_count();
-  return {state.peak + pair, state.sum + pair,
-          state.out + pair * shape.kv_lora_rank};
-}
-
-/// Updates the state of every row of the unit with one decoded page.
-void AttendPage(const AbsorbedPass& pass, const Unit& unit, int64_t page,
-                int64_t decoded, const Scratch& scratch) {
-  const AbsorbedShape& shape = pass.shape;
-  AbsorbedTileArgs args;
-  args.heads = unit.head_count();
-  args.row_elements = shape.row_elements();
-  args.value_elements = shape.kv_lora_rank;
-  args.rows = scratch.latents;
-  args.scale = shape.softmax_scale;
-  for (int64_t row = unit.rows.begin; row < unit.rows.end; ++row) {
-    const int64_t visible =
-        unit.group->first_position + row + 1 - page * kPagePositions;
-    if (visible <= 0) continue;
-    args.positions = std::min(visible, decoded);
-    args.q = pass.q + ((unit.group->first_pass_row + row) * shape.heads +
-                       unit.heads.begin) *
-                          shape.row_elements();
-    args.state = StateOfRow(scratch.state, shape, unit, row);
-    pass.kernels->absorbed_tile(args);
-  }
-}
-
 /// Normalises the state of every row of the unit into the partials.
-void StorePartials(const AbsorbedPass& pass, const Unit& unit,
-                   const SoftmaxState& state) {
+void StorePartials(const AbsorbedPass& pass, const AbsorbedUnit& unit,
+                   const AbsorbedScratch& scratch) {
   const int64_t rank = pass.shape.kv_lora_rank;
   for (int64_t row = unit.rows.begin; row < unit.rows.end; ++row) {
-    const SoftmaxState of_row = StateOfRow(state, pass.shape, unit, row);
+    const SoftmaxState of_row = StateOfRow(scratch, pass.shape, unit, row);
     const PartialView::Lane partial =
         pass.partials.At(unit.group->first_pass_row + row, unit.lane,
                          unit.group->pages->first_node);
@@ -99,36 +65,28 @@ void StorePartials(const AbsorbedPass& pass, const Unit& unit,
 }
 
 /// unit.pairs() fit into the scratch; every row has positions in the lane.
-void RunUnit(const AbsorbedPass& pass, const Unit& unit,
-             const Scratch& scratch) {
-  const LatentCache& cache = *pass.cache;
+void RunUnit(const AbsorbedPass& pass, const AbsorbedUnit& unit,
+             AbsorbedScratch& scratch) {
   const SoftmaxState& state = scratch.state;
   std::fill_n(state.peak, unit.pairs(), kMinusInfinity);
   std::fill_n(state.sum, unit.pairs(), 0.0f);
   std::fill_n(state.out, unit.pairs() * pass.shape.kv_lora_rank, 0.0f);
-  const int64_t positions = unit.group->first_position + unit.rows.end;
-  for (int64_t page = unit.lane; page * kPagePositions < positions;
-       page += kLanes) {
-    const int64_t decoded =
-        std::min<int64_t>(kPagePositions, positions - page * kPagePositions);
-    pass.kernels->decode_latent(
-        cache.shape().type,
-        cache.Rows(unit.group->pages->pages[page], pass.layer), decoded,
-        pass.shape.row_elements(), scratch.latents);
-    pass.traffic->Add(true, decoded * cache.row_bytes());
-    AttendPage(pass, unit, page, decoded, scratch);
+  if (UsesCodes(pass)) {
+    AttendCodedPages(pass, unit, scratch);
+  } else {
+    AttendDecodedPages(pass, unit, scratch);
   }
-  StorePartials(pass, unit, state);
+  StorePartials(pass, unit, scratch);
 }
 
 /// Some heads of all rows of a group that have positions in the lane.
 void RunLane(const AbsorbedPass& pass, const RowGroup& group, int lane,
-             WorkRange heads, const Scratch& scratch) {
+             WorkRange heads, AbsorbedScratch& scratch) {
   const int64_t first_visible = int64_t{lane} * kPagePositions;
   const int64_t first_row =
       std::max<int64_t>(first_visible - group.first_position, 0);
-  const int64_t capacity = std::max(pass.shape.heads, kStatePairs);
-  const int64_t rows_at_once = capacity / heads.size();
+  const int64_t rows_at_once =
+      StateCapacity(pass.shape) / RoundUp(heads.size(), kCodeHeads);
   for (int64_t row = first_row; row < group.rows; row += rows_at_once) {
     const WorkRange rows = {row, std::min(row + rows_at_once, group.rows)};
     RunUnit(pass, {&group, lane, rows, heads}, scratch);
@@ -170,9 +128,10 @@ int64_t AbsorbedScratchFloats(const AbsorbedShape& shape) {
 
 void RunAbsorbed(const AbsorbedPass& pass, const WorkerContext& worker) {
   BumpAllocator memory(reinterpret_cast<std::byte*>(pass.scratch));
-  const Scratch scratch = LayOut(pass.shape, memory);
+  AbsorbedScratch scratch = LayOut(pass.shape, memory);
   const int64_t heads = pass.shape.heads;
-  const int64_t units = (heads + kHeadUnit - 1) / kHeadUnit;
+  const int64_t unit = UsesCodes(pass) ? kCodedHeadUnit : kHeadUnit;
+  const int64_t units = (heads + unit - 1) / unit;
   int64_t total = 0;
   ForEachLane(pass, worker, [&](const RowGroup&, int, int64_t cost) {
     total += units * cost;
@@ -182,8 +141,8 @@ void RunAbsorbed(const AbsorbedPass& pass, const WorkerContext& worker) {
   ForEachLane(pass, worker, [&](const RowGroup& group, int lane, int64_t cost) {
     const WorkRange mine = split.Next(units, cost);
     if (mine.begin >= mine.end) return;
-    const WorkRange range = {mine.begin * kHeadUnit,
-                             std::min(mine.end * kHeadUnit, heads)};
+    const WorkRange range = {mine.begin * unit,
+                             std::min(mine.end * unit, heads)};
     if (counted != &group) {
       CountQueries(pass, worker, group.rows * range.size());
       counted = &group;

@@ -43,6 +43,7 @@ const KernelTable kAvx2Kernels = {
     .encode_latent = EncodeLatent<Avx2>,
     .decode_latent = DecodeLatent<Avx2>,
     .absorbed_tile = AbsorbedTile<Avx2>,
+    .coded_attention = nullptr,
 };
 
 }  // namespace mlad

@@ -43,6 +43,7 @@ const KernelTable kAvx512Kernels = {
     .encode_latent = EncodeLatent<Avx512>,
     .decode_latent = DecodeLatent<Avx512>,
     .absorbed_tile = AbsorbedTile<Avx512>,
+    .coded_attention = &avx512::kCodedAttention,
 };
 
 }  // namespace mlad

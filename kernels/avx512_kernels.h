@@ -8,4 +8,6 @@ namespace mlad::avx512 {
 /// KernelTable::matmul for the formats that multiply quantised activations.
 void MatMulQuantized(const MatMulArgs& args) noexcept;
 
+extern const CodedAttention kCodedAttention;
+
 }  // namespace mlad::avx512

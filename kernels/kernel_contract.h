@@ -9,6 +9,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "kernels/coded_attention.h"
+#include "kernels/softmax_state.h"
 #include "quant/packed_matrix.h"
 #include "quant/type_ids.h"
 
@@ -95,15 +97,6 @@ struct GemmArgs {
   bool accumulate = false;  // c += a b, else c = a b
 };
 
-/// Online-softmax state of `heads` heads over the positions seen so far:
-/// peak [heads] largest score, -inf when none; sum [heads] of exp(s - peak);
-/// out [heads, value_elements] sum of exp(s - peak) * value.
-struct SoftmaxState {
-  float* peak = nullptr;
-  float* sum = nullptr;
-  float* out = nullptr;
-};
-
 /// Absorbed attention of one query token against one tile of latent rows:
 ///   s[h][p] = scale * sum_c q[h][c] * rows[p][c]            (c < row_elements)
 ///   state  <- online softmax update with values rows[p][0 .. value_elements)
@@ -154,6 +147,8 @@ struct KernelTable {
   void (*decode_latent)(KvType type, const std::byte* rows, int64_t count,
                         int64_t row_elements, float* out) noexcept;
   void (*absorbed_tile)(const AbsorbedTileArgs& args) noexcept;
+  /// The same on stored Q8_KV rows; null where decoding them is faster.
+  const CodedAttention* coded_attention;
 };
 
 }  // namespace mlad

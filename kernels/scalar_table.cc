@@ -2,6 +2,15 @@
 #include "kernels/scalar_kernels.h"
 
 namespace mlad {
+namespace {
+
+const CodedAttention kScalarCodedAttention = {
+    .encode_queries = scalar::EncodeQueries,
+    .pack_values = scalar::PackValues,
+    .attend = scalar::AttendCodes,
+};
+
+}  // namespace
 
 const KernelTable kScalarKernels = {
     .isa = Isa::kScalar,
@@ -16,6 +25,7 @@ const KernelTable kScalarKernels = {
     .encode_latent = scalar::EncodeLatent,
     .decode_latent = scalar::DecodeLatent,
     .absorbed_tile = scalar::AbsorbedTile,
+    .coded_attention = &kScalarCodedAttention,
 };
 
 }  // namespace mlad

@@ -10,6 +10,7 @@ struct WorkRange {
   int64_t begin = 0, end = 0;
 
   int64_t size() const { return end - begin; }
+  bool operator==(const WorkRange&) const = default;
 };
 
 /// The items of `count` that belong to `index` of `parts`: sizes differ by at

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdlib>
 #include <limits>
+#include <map>
 #include <random>
 #include <utility>
 
@@ -156,6 +157,38 @@ ExactHead::ExactHead(HeadWeights head, std::vector<float> latents)
   }
 }
 
+/// What rounding weights to 8 bits does to an output, times the sum of the
+/// weights. The weight of a row with scale d is off by up to m / (510 d), m the
+/// largest weight times scale of its tile: four pages of a lane.
+double ExactHead::WeightCodeError(const std::vector<double>& weights) const {
+  const auto positions = static_cast<int64_t>(weights.size());
+  constexpr int64_t kRound = int64_t{kLanes} * kPagePositions;
+  std::map<std::pair<int64_t, int64_t>, double> largest;
+  const auto tile = [](int64_t p) {
+    return std::make_pair(p / (4 * kRound), p / kPagePositions % kLanes);
+  };
+  std::vector<double> scales(positions);
+  for (int64_t p = 0; p < positions; ++p) {
+    for (int64_t c = 0; c < kRow; ++c) {
+      scales[p] =
+          std::max(scales[p], std::abs(double{latents_[p * kRow + c]}) / 127);
+    }
+    double& m = largest[tile(p)];
+    m = std::max(m, weights[p] * scales[p]);
+  }
+  double error = 0;
+  for (int64_t v = 0; v < kValue; ++v) {
+    double of_value = 0;
+    for (int64_t p = 0; p < positions; ++p) {
+      if (scales[p] == 0) continue;
+      of_value +=
+          largest[tile(p)] / (510 * scales[p]) * value_sizes_[p * kValue + v];
+    }
+    error = std::max(error, of_value);
+  }
+  return 1.01 * error;
+}
+
 ExactAttention ExactHead::Attend(const float* q, int64_t positions) const {
   const std::vector<float> absorbed = AbsorbQuery(head_, q);
   std::vector<double> scores(positions);
@@ -170,11 +203,12 @@ ExactAttention ExactHead::Attend(const float* q, int64_t positions) const {
         expanded_size, kScale * Magnitude(q, &key_sizes_[p * kKey], kKey));
   }
   const double peak = *std::max_element(scores.begin(), scores.end());
+  std::vector<double> weights(positions);
   ExactAttention result;
   result.out.assign(kValue, 0);
   double sum = 0;
   for (int64_t p = 0; p < positions; ++p) {
-    const double weight = std::exp(scores[p] - peak);
+    const double weight = weights[p] = std::exp(scores[p] - peak);
     sum += weight;
     for (int64_t v = 0; v < kValue; ++v) {
       result.out[v] += weight * values_[p * kValue + v];
@@ -193,6 +227,20 @@ ExactAttention ExactHead::Attend(const float* q, int64_t positions) const {
       value_size *
       (SoftmaxError(kRow, absorbed_size, n / (kLanes * kPagePositions) + 1, n) +
        5 * (8 * lse + 4) * 0x1p-24);
+  // Coded: a query is off by half a code, peak / 32767, in every column.
+  const double code = *std::max_element(
+      absorbed.begin(), absorbed.end(),
+      [](float a, float b) { return std::abs(a) < std::abs(b); });
+  double score_error = 0;
+  for (int64_t p = 0; p < positions; ++p) {
+    double row = 0;
+    for (int64_t c = 0; c < kRow; ++c) row += std::abs(latents_[p * kRow + c]);
+    score_error =
+        std::max(score_error, kScale * row * 0.5001 * std::abs(code) / 32767);
+  }
+  result.coded_bound = result.absorbed_bound +
+                       2 * std::expm1(2 * score_error) * value_size +
+                       WeightCodeError(weights) / sum;
   // Expanded: values have errors of their own.
   result.expanded_bound = value * SoftmaxError(kRank + kKey, expanded_size,
                                                n / kExpandedTile + 1, n) +

@@ -84,6 +84,7 @@ struct ExactAttention {
   std::vector<double> out;    // [kValue]
   double absorbed_bound = 0;  // of what either form may be off by
   double expanded_bound = 0;
+  double coded_bound = 0;  // absorbed, on the codes of Q8_KV rows
 };
 
 /// Keys and values of one head over a sequence: attention as it is defined.
@@ -95,6 +96,8 @@ class ExactHead {
   ExactAttention Attend(const float* q, int64_t positions) const;
 
  private:
+  double WeightCodeError(const std::vector<double>& weights) const;
+
   HeadWeights head_;
   std::vector<float> latents_;     // [positions, kRow]
   std::vector<double> keys_;       // [positions, kNope + kRope]

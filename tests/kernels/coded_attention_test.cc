@@ -1,0 +1,382 @@
+// Absorbed attention on the codes of Q8_KV rows: kernels/coded_attention.h.
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <vector>
+
+#include "tests/kernels/kernel_test.h"
+#include "tests/quant/random_tensor.h"
+
+namespace mlad {
+namespace {
+
+using ::mlad::testing::Random;
+using ::mlad::testing::RandomFloats;
+using ::mlad::testing::Seed;
+
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+constexpr int64_t kRun = 32;  // positions that lie together
+constexpr uint8_t kCanary = 0xA5;
+
+struct Shape {
+  int64_t heads, positions, row_elements, value_elements;
+};
+
+constexpr Shape kShapes[] = {
+    {1, 1, 48, 32},     {16, 128, 576, 512}, {3, 17, 80, 64},
+    {128, 5, 576, 512}, {21, 97, 112, 96},   {7, 33, 64, 48},
+};
+
+// Stored rows, in runs that do not lie one after another.
+class Rows {
+ public:
+  Rows(Random& random, const Shape& shape)
+      : row_elements_(shape.row_elements),
+        row_bytes_(*KvRowBytes(KvType::kQ8KV, shape.row_elements)) {
+    const KernelTable& scalar = *SupportedKernels().back();
+    for (int64_t p = 0; p < shape.positions; ++p) {
+      if (p % kRun == 0) runs_.emplace_back(kRun * row_bytes_);
+      // Magnitudes differ from row to row.
+      const std::vector<float> x =
+          RandomFloats(random, row_elements_, 0.2f + static_cast<float>(p % 7));
+      scalar.encode_latent(KvType::kQ8KV, x.data(), row_elements_, Row(p));
+    }
+    for (const auto& run : runs_) pointers_.push_back(run.data());
+  }
+
+  std::byte* Row(int64_t p) {
+    return runs_[p / kRun].data() + p % kRun * row_bytes_;
+  }
+  CodedRows View(int64_t positions) const {
+    return {pointers_.data(), kRun, positions, row_elements_};
+  }
+  // What the stored row stands for.
+  double Value(int64_t p, int64_t c) const {
+    const std::byte* row = runs_[p / kRun].data() + p % kRun * row_bytes_;
+    float scale;
+    std::memcpy(&scale, row, sizeof(scale));
+    return double{scale} *
+           static_cast<int8_t>(row[CodedRows::kHeaderBytes + c]);
+  }
+
+ private:
+  int64_t row_elements_;
+  int64_t row_bytes_;
+  std::vector<std::vector<std::byte>> runs_;
+  std::vector<const std::byte*> pointers_;
+};
+
+// Encoded queries with something behind them that nobody may write.
+class Queries {
+ public:
+  Queries(const KernelTable& kernels, const std::vector<float>& q,
+          int64_t heads, int64_t row_elements)
+      : slots_(QueryCodeBlocks(heads) * kCodeHeads),
+        high_(slots_ * row_elements + 64, kCanary),
+        low_(high_),
+        scale_(slots_ + 16, -1.0f) {
+    kernels.coded_attention->encode_queries(q.data(), heads, row_elements,
+                                            View());
+    for (size_t i = slots_ * row_elements; i < high_.size(); ++i) {
+      EXPECT_EQ(high_[i], kCanary);
+      EXPECT_EQ(low_[i], kCanary);
+    }
+    for (int64_t i = slots_; i < slots_ + 16; ++i) EXPECT_EQ(scale_[i], -1.0f);
+  }
+
+  QueryCodes View() { return {high_.data(), low_.data(), scale_.data()}; }
+  const std::vector<uint8_t>& high() const { return high_; }
+  const std::vector<uint8_t>& low() const { return low_; }
+  const std::vector<float>& scale() const { return scale_; }
+
+ private:
+  int64_t slots_;
+  std::vector<uint8_t> high_, low_;
+  std::vector<float> scale_;
+};
+
+struct State {
+  std::vector<float> peak, sum, out;
+
+  explicit State(const Shape& s)
+      : peak(s.heads, -kInfinity),
+        sum(s.heads),
+        out(s.heads * s.value_elements) {}
+
+  bool operator==(const State& other) const {
+    const auto same = [](const std::vector<float>& a,
+                         const std::vector<float>& b) {
+      return std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
+    };
+    return same(peak, other.peak) && same(sum, other.sum) &&
+           same(out, other.out);
+  }
+};
+
+struct Problem {
+  Shape shape;
+  Rows rows;
+  std::vector<float> q;
+  float scale;
+
+  Problem(Random& random, const Shape& s)
+      : shape(s),
+        rows(random, s),
+        q(RandomFloats(random, s.heads * s.row_elements)),
+        scale(0.3f / std::sqrt(static_cast<float>(s.row_elements))) {}
+
+  // Heads [head, head + heads) over the first `positions` positions.
+  void Attend(const KernelTable& kernels, int64_t head, int64_t heads,
+              int64_t positions, State* state) const {
+    const CodedAttention& coded = *kernels.coded_attention;
+    const std::vector<float> some(
+        q.begin() + head * shape.row_elements,
+        q.begin() + (head + heads) * shape.row_elements);
+    Queries queries(kernels, some, heads, shape.row_elements);
+    std::vector<int8_t> values((shape.positions + kCodePositions) *
+                               shape.value_elements);
+    coded.pack_values(rows.View(shape.positions), shape.value_elements,
+                      values.data());
+    CodedTileArgs args;
+    args.heads = heads;
+    args.rows = rows.View(positions);
+    args.value_elements = shape.value_elements;
+    args.q = queries.View();
+    args.values = values.data();
+    args.scale = scale;
+    args.state = {state->peak.data() + head, state->sum.data() + head,
+                  state->out.data() + head * shape.value_elements};
+    coded.attend(args);
+  }
+};
+
+class CodedAttentionTest : public ::mlad::testing::KernelTest {};
+
+#define FOR_EACH_CODED_TABLE(kernels, seed) \
+  FOR_EACH_TABLE(kernels, seed)             \
+  if (kernels->coded_attention != nullptr)
+
+TEST_F(CodedAttentionTest, ScalarTableHasIt) {
+  EXPECT_NE((*FindKernels(Isa::kScalar))->coded_attention, nullptr);
+}
+
+TEST_F(CodedAttentionTest, QueriesAreTheNearestCodes) {
+  constexpr int64_t kHeads = 18;
+  constexpr int64_t kElements = 80;
+  Random random(Seed(1));
+  std::vector<float> q = RandomFloats(random, kHeads * kElements, 3);
+  for (int64_t c = 0; c < kElements; ++c) q[2 * kElements + c] = 0;
+  q[3 * kElements + 7] = kInfinity;
+  q[4 * kElements + 79] = kNan;
+  FOR_EACH_CODED_TABLE(kernels, Seed(1)) {
+    const Queries codes(*kernels, q, kHeads, kElements);
+    for (int64_t h = 0; h < 2 * kCodeHeads; ++h) {
+      const float scale = codes.scale()[h];
+      if (h == 3 || h == 4) {
+        EXPECT_TRUE(std::isnan(scale)) << "head " << h;
+        continue;
+      }
+      float peak = 0;
+      for (int64_t c = 0; h < kHeads && c < kElements; ++c) {
+        peak = std::max(peak, std::fabs(q[h * kElements + c]));
+      }
+      EXPECT_EQ(scale, peak / 32767) << "head " << h;
+      for (int64_t c = 0; c < kElements; ++c) {
+        const int64_t at =
+            ((h / 16 * (kElements / 4) + c / 4) * 16 + h % 16) * 4 + c % 4;
+        const double value =
+            double{scale} * (256 * codes.high()[at] + codes.low()[at] - 32768);
+        ASSERT_NEAR(value, h < kHeads ? q[h * kElements + c] : 0,
+                    0.5001 * scale)
+            << "head " << h << " column " << c;
+      }
+    }
+  }
+}
+
+TEST_F(CodedAttentionTest, ValuesLieFourPositionsSideBySide) {
+  for (const Shape& s : kShapes) {
+    Random random(Seed(2));
+    Rows rows(random, s);
+    FOR_EACH_CODED_TABLE(kernels, Seed(2)) {
+      const int64_t groups =
+          (s.positions + kCodePositions - 1) / kCodePositions;
+      const int64_t size = groups * kCodePositions * s.value_elements;
+      std::vector<int8_t> values(size + 64, static_cast<int8_t>(kCanary));
+      kernels->coded_attention->pack_values(rows.View(s.positions),
+                                            s.value_elements, values.data());
+      for (int64_t p = 0; p < groups * kCodePositions; ++p) {
+        for (int64_t c = 0; c < s.value_elements; ++c) {
+          const int8_t expected =
+              p < s.positions ? static_cast<int8_t>(
+                                    rows.Row(p)[CodedRows::kHeaderBytes + c])
+                              : 0;
+          ASSERT_EQ(values[(p / 4 * s.value_elements + c) * 4 + p % 4],
+                    expected)
+              << "position " << p << " column " << c;
+        }
+      }
+      for (int64_t i = size; i < size + 64; ++i) {
+        ASSERT_EQ(values[i], static_cast<int8_t>(kCanary)) << "past the end";
+      }
+    }
+  }
+}
+
+// Softmax attention of one head in double, and how far off its output may be.
+struct ExactHead {
+  double peak = -kInfinity;
+  double sum = 0;
+  double score_bound = 0;         // of a score
+  std::vector<double> out;        // normalised
+  std::vector<double> out_bound;  // by column
+
+  // A query is off by half a code, scale / 2 a column, a score thus by
+  // sum |row| times that, and by rounding to f32 a few times: 6 units. Weights
+  // are off by what twice that does to exp, by 2 units of exp, and by the
+  // largest of the tile / 510.
+  ExactHead(const Problem& problem, int64_t head) {
+    const Shape& s = problem.shape;
+    const float* q = problem.q.data() + head * s.row_elements;
+    double code = 0;
+    for (int64_t c = 0; c < s.row_elements; ++c) {
+      code = std::max(code, std::fabs(double{q[c]}) / 32767);
+    }
+    std::vector<double> weights(s.positions);
+    for (int64_t p = 0; p < s.positions; ++p) {
+      double magnitude = 0;
+      for (int64_t c = 0; c < s.row_elements; ++c) {
+        const double value = problem.rows.Value(p, c) * problem.scale;
+        weights[p] += q[c] * value;
+        magnitude += std::fabs(value);
+      }
+      peak = std::max(peak, weights[p]);
+      score_bound =
+          std::max(score_bound, magnitude * code * 0.5001 +
+                                    6 * 0x1p-24 * std::fabs(weights[p]));
+    }
+    double heaviest = 0;  // weight times the row's largest value: 127 codes
+    for (int64_t p = 0; p < s.positions; ++p) {
+      sum += weights[p] = std::exp(weights[p] - peak);
+      heaviest = std::max(heaviest, weights[p] * RowScale(problem, p));
+    }
+    out.resize(s.value_elements);
+    out_bound.resize(s.value_elements);
+    const double relative =
+        2 * (std::expm1(2 * score_bound) + 0x1p-24 * (30.0 + s.positions));
+    for (int64_t c = 0; c < s.value_elements; ++c) {
+      for (int64_t p = 0; p < s.positions; ++p) {
+        const double value = problem.rows.Value(p, c);
+        out[c] += weights[p] / sum * value;
+        out_bound[c] += relative * weights[p] / sum * std::fabs(value);
+        if (const double unit = RowScale(problem, p); unit > 0) {
+          out_bound[c] += 1.01 * heaviest / 510 / sum * std::fabs(value / unit);
+        }
+      }
+    }
+  }
+
+  static double RowScale(const Problem& problem, int64_t p) {
+    const CodedRows rows = problem.rows.View(p + 1);
+    float scale;
+    std::memcpy(&scale, rows.Row(p), sizeof(scale));
+    return scale;
+  }
+};
+
+TEST_F(CodedAttentionTest, IsSoftmaxAttentionWithWeightsOfEightBits) {
+  uint64_t n = 10;
+  for (const Shape& s : kShapes) {
+    const uint64_t seed = Seed(++n);
+    Random random(seed);
+    const Problem problem(random, s);
+    FOR_EACH_CODED_TABLE(kernels, seed) {
+      State state(s);
+      problem.Attend(*kernels, 0, s.heads, s.positions, &state);
+      for (int64_t h = 0; h < s.heads; ++h) {
+        const ExactHead exact(problem, h);
+        ASSERT_NEAR(state.peak[h], exact.peak, exact.score_bound);
+        ASSERT_NEAR(state.sum[h] * std::exp(state.peak[h] - exact.peak),
+                    exact.sum,
+                    exact.sum * (std::expm1(2 * exact.score_bound) +
+                                 0x1p-24 * (30.0 + s.positions)));
+        for (int64_t c = 0; c < s.value_elements; ++c) {
+          ASSERT_NEAR(state.out[h * s.value_elements + c] / state.sum[h],
+                      exact.out[c], exact.out_bound[c])
+              << "head " << h << " column " << c;
+        }
+      }
+    }
+  }
+}
+
+// The second tile's update scales what the first left behind.
+TEST_F(CodedAttentionTest, TilesAddUp) {
+  const Shape s = {16, 40, 96, 64};
+  Random random(Seed(30));
+  const Problem problem(random, s);
+  FOR_EACH_CODED_TABLE(kernels, Seed(30)) {
+    State once(s), twice(s);
+    problem.Attend(*kernels, 0, s.heads, s.positions, &once);
+    problem.Attend(*kernels, 0, s.heads, s.positions, &twice);
+    problem.Attend(*kernels, 0, s.heads, s.positions, &twice);
+    EXPECT_EQ(once.peak, twice.peak);
+    for (int64_t h = 0; h < s.heads; ++h) {
+      EXPECT_NEAR(twice.sum[h], 2 * once.sum[h], 1e-5 * once.sum[h]);
+      for (int64_t c = 0; c < s.value_elements; ++c) {
+        const float out = once.out[h * s.value_elements + c];
+        EXPECT_NEAR(twice.out[h * s.value_elements + c], 2 * out,
+                    1e-5 * std::fabs(out));
+      }
+    }
+  }
+}
+
+TEST_F(CodedAttentionTest, BitsOfAHeadDoNotDependOnTheOthers) {
+  uint64_t n = 40;
+  for (const Shape& s : kShapes) {
+    const uint64_t seed = Seed(++n);
+    Random random(seed);
+    const Problem problem(random, s);
+    FOR_EACH_CODED_TABLE(kernels, seed) {
+      State all(s);
+      problem.Attend(*kernels, 0, s.heads, s.positions, &all);
+      for (const int64_t step : {1, 3, 4, 7, 16, 17}) {
+        State parts(s);
+        for (int64_t h = 0; h < s.heads; h += step) {
+          problem.Attend(*kernels, h, std::min(step, s.heads - h), s.positions,
+                         &parts);
+        }
+        ASSERT_TRUE(parts == all) << step << " heads at a time";
+      }
+    }
+  }
+}
+
+TEST_F(CodedAttentionTest, NoPositionsChangeNothing) {
+  const Shape s = {4, 3, 64, 48};
+  Random random(Seed(50));
+  const Problem problem(random, s);
+  FOR_EACH_CODED_TABLE(kernels, Seed(50)) {
+    State state(s);
+    problem.Attend(*kernels, 0, s.heads, 0, &state);
+    EXPECT_TRUE(state == State(s));
+  }
+}
+
+TEST_F(CodedAttentionTest, WhatIsNotANumberShows) {
+  const Shape s = {2, 9, 64, 48};
+  Random random(Seed(60));
+  Problem problem(random, s);
+  std::memcpy(problem.rows.Row(4), &kNan, sizeof(kNan));
+  FOR_EACH_CODED_TABLE(kernels, Seed(60)) {
+    State state(s);
+    problem.Attend(*kernels, 0, s.heads, s.positions, &state);
+    for (const float sum : state.sum) EXPECT_TRUE(std::isnan(sum));
+  }
+}
+
+}  // namespace
+}  // namespace mlad
