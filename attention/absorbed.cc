@@ -14,7 +14,7 @@ namespace {
 // keep a latent row in registers for several heads; of the coded form, the
 // heads that it computes at once.
 constexpr int64_t kHeadUnit = 4;
-constexpr int64_t kCodedHeadUnit = kCodeHeads;
+constexpr int64_t kCodedHeadUnit = kCodeQueries;
 // (row, head) pairs whose state is kept at once, unless one row has more heads:
 // with kv_lora_rank 512 this is 256 KiB.
 constexpr int64_t kStatePairs = 128;
@@ -26,7 +26,7 @@ int64_t RoundUp(int64_t n, int64_t unit) {
 }
 
 int64_t StateCapacity(const AbsorbedShape& shape) {
-  return RoundUp(std::max(shape.heads, kStatePairs), kCodeHeads);
+  return RoundUp(std::max(shape.heads, kStatePairs), kCodeQueries);
 }
 
 AbsorbedScratch LayOut(const AbsorbedShape& shape, BumpAllocator& memory) {
@@ -40,6 +40,7 @@ AbsorbedScratch LayOut(const AbsorbedShape& shape, BumpAllocator& memory) {
   scratch.queries.low = memory.Take<uint8_t>(pairs * shape.row_elements());
   scratch.queries.scale = memory.Take<float>(pairs);
   scratch.values = memory.Take<int8_t>(kMaxCodedPositions * shape.kv_lora_rank);
+  scratch.value_scales = memory.Take<float>(kMaxCodedPositions);
   return scratch;
 }
 
@@ -86,7 +87,7 @@ void RunLane(const AbsorbedPass& pass, const RowGroup& group, int lane,
   const int64_t first_row =
       std::max<int64_t>(first_visible - group.first_position, 0);
   const int64_t rows_at_once =
-      StateCapacity(pass.shape) / RoundUp(heads.size(), kCodeHeads);
+      StateCapacity(pass.shape) / RoundUp(heads.size(), kCodeQueries);
   for (int64_t row = first_row; row < group.rows; row += rows_at_once) {
     const WorkRange rows = {row, std::min(row + rows_at_once, group.rows)};
     RunUnit(pass, {&group, lane, rows, heads}, scratch);

@@ -47,8 +47,8 @@ int64_t VisiblePositions(const CodedTile& tile, int64_t position) {
 
 QueryCodes CodesOfRow(const AbsorbedPass& pass, const AbsorbedUnit& unit,
                       const AbsorbedScratch& scratch, int64_t row) {
-  const int64_t heads =
-      (row - unit.rows.begin) * QueryCodeBlocks(unit.head_count()) * kCodeHeads;
+  const int64_t heads = (row - unit.rows.begin) *
+                        QueryCodeBlocks(unit.head_count()) * kCodeQueries;
   const int64_t codes = heads * pass.shape.row_elements();
   return {scratch.queries.high + codes, scratch.queries.low + codes,
           scratch.queries.scale + heads};
@@ -65,7 +65,8 @@ void EncodeUnit(const AbsorbedPass& pass, const AbsorbedUnit& unit,
   for (int64_t row = unit.rows.begin; row < unit.rows.end; ++row) {
     pass.kernels->coded_attention->encode_queries(
         QueryOfRow(pass, unit, row), unit.head_count(),
-        pass.shape.row_elements(), CodesOfRow(pass, unit, scratch, row));
+        pass.shape.row_elements(), pass.shape.row_elements(),
+        CodesOfRow(pass, unit, scratch, row));
   }
   scratch.encoded = unit;
 }
@@ -84,10 +85,11 @@ void AttendCodedPages(const AbsorbedPass& pass, const AbsorbedUnit& unit,
   const CodedAttention& kernels = *pass.kernels->coded_attention;
   EncodeUnit(pass, unit, scratch);
   CodedTileArgs args;
-  args.heads = unit.head_count();
+  args.queries = unit.head_count();
   args.value_elements = pass.shape.kv_lora_rank;
   args.scale = pass.shape.softmax_scale;
   args.values = scratch.values;
+  args.value_scales = scratch.value_scales;
   args.rows.run_positions = kPagePositions;
   args.rows.row_elements = pass.shape.row_elements();
   const int64_t end = unit.group->first_position + unit.rows.end;
@@ -96,7 +98,8 @@ void AttendCodedPages(const AbsorbedPass& pass, const AbsorbedUnit& unit,
     const CodedTile tile = FindTile(pass, unit, page, end);
     args.rows.runs = tile.pages;
     args.rows.positions = tile.positions;
-    kernels.pack_values(args.rows, args.value_elements, scratch.values);
+    kernels.pack_values(args.rows, args.value_elements, scratch.values,
+                        scratch.value_scales);
     pass.traffic->Add(true, tile.positions * pass.cache->row_bytes());
     for (int64_t row = unit.rows.begin; row < unit.rows.end; ++row) {
       args.rows.positions =

@@ -24,9 +24,10 @@ struct AbsorbedScratch {
   float* latents = nullptr;  // [kPagePositions, row_elements]
   SoftmaxState state;        // [pairs]
   // Of the coded form:
-  QueryCodes queries;         // of a unit's rows, one after the other
-  int8_t* values = nullptr;   // [kMaxCodedPositions, kv_lora_rank]
-  AbsorbedUnit encoded = {};  // whose queries are in `queries`, in any lane
+  QueryCodes queries;             // of a unit's rows, one after the other
+  int8_t* values = nullptr;       // [kMaxCodedPositions, kv_lora_rank]
+  float* value_scales = nullptr;  // [kMaxCodedPositions]
+  AbsorbedUnit encoded = {};      // whose queries are in `queries`, in any lane
 };
 
 /// A head's state of one row of the unit, and of the heads behind it.

@@ -8,6 +8,12 @@ namespace mlad::avx512 {
 /// KernelTable::matmul for the formats that multiply quantised activations.
 void MatMulQuantized(const MatMulArgs& args) noexcept;
 
+/// CodedAttention's encode_queries and pack_values.
+void EncodeQueries(const float* x, int64_t vectors, int64_t columns,
+                   int64_t x_stride, const QueryCodes& out) noexcept;
+void PackValues(const CodedRows& rows, int64_t value_elements, int8_t* values,
+                float* scales) noexcept;
+
 extern const CodedAttention kCodedAttention;
 
 }  // namespace mlad::avx512

@@ -1,5 +1,5 @@
-// Absorbed attention on the codes of Q8_KV rows: part of the kernels' contract
-// (kernel_contract.h).
+// Attention on codes of eight bits, whose sums are exact: part of the kernels'
+// contract (kernel_contract.h). Tables have all of it or none.
 #pragma once
 
 #include <cstddef>
@@ -9,70 +9,94 @@
 
 namespace mlad {
 
-/// Heads whose codes lie side by side, and positions whose values do.
-inline constexpr int kCodeHeads = 16;
+/// Queries whose codes lie side by side, and positions whose values do.
+inline constexpr int kCodeQueries = 16;
 inline constexpr int kCodePositions = 4;
 /// Positions of a tile at most.
 inline constexpr int kMaxCodedPositions = 128;
-/// row_elements and value_elements are multiples of this.
+/// Numbers of columns are multiples of this.
 inline constexpr int kCodeColumns = 16;
 
-/// Queries of some heads of one token as 16-bit whole numbers:
-///   peak = max |q[c]| of the head;  scale = peak / 32767
-///   code[c] = round(q[c] * (32767 / peak)) + 32768 = 256 high + low
-/// A head without a finite, positive peak has codes of 32768 and a scale of 0,
-/// or NaN where a number is not finite. Heads that fill up the last block have
+/// Some vectors of floats as whole numbers, 16 vectors side by side: queries,
+/// or rows of a matrix.
+///
+/// Of 16 bits, in two planes, with peak = max |x[c]| of the vector:
+///   scale = peak / 32767;  code[c] = round(x[c] * (32767 / peak)) + 32768
+///                                  = 256 high + low
+/// Of 8 bits, where `low` is null:
+///   scale = peak / 127;    high[c] = round(x[c] * (127 / peak)) + 128
+/// A vector without a finite, positive peak has codes of zero and a scale of 0,
+/// or NaN where a number is not finite. Those that fill up the last 16 have
 /// scale 0.
 struct QueryCodes {
-  uint8_t* high = nullptr;  // [blocks, row_elements / 4, kCodeHeads, 4]
+  uint8_t* high = nullptr;  // [blocks of 16, columns / 4, kCodeQueries, 4]
   uint8_t* low = nullptr;   // the same
-  float* scale = nullptr;   // [blocks, kCodeHeads]
+  float* scale = nullptr;   // [blocks of 16, kCodeQueries]
 };
-inline constexpr int64_t QueryCodeBlocks(int64_t heads) {
-  return (heads + kCodeHeads - 1) / kCodeHeads;
+inline constexpr int64_t QueryCodeBlocks(int64_t queries) {
+  return (queries + kCodeQueries - 1) / kCodeQueries;
 }
 
-/// A tile of stored Q8_KV rows (quant/kv_type.h) in runs of equal length.
+/// Stored Q8_KV rows (quant/kv_type.h) in runs of equal length.
 struct CodedRows {
   const std::byte* const* runs = nullptr;
   int64_t run_positions = 0;
-  int64_t positions = 0;
-  int64_t row_elements = 0;
+  int64_t positions = 0;     // kMaxCodedPositions at most
+  int64_t row_elements = 0;  // as stored
 
   const std::byte* Row(int64_t p) const {
-    return runs[p / run_positions] +
-           p % run_positions * (kHeaderBytes + row_elements);
+    return runs[p / run_positions] + p % run_positions * RowBytes(row_elements);
   }
   static constexpr int kHeaderBytes = 8;
+  static constexpr int64_t RowBytes(int64_t row_elements) {
+    return kHeaderBytes + row_elements;
+  }
+};
+
+struct ProjectArgs {
+  CodedRows rows;
+  int64_t columns = 0;  // of the rows, from the first on
+  QueryCodes matrix;    // its rows are the vectors, [outputs, columns]
+  int64_t outputs = 0;  // a multiple of kCodeQueries
+  float* out = nullptr;
+  int64_t out_stride = 0;  // floats
 };
 
 struct CodedTileArgs {
-  int64_t heads = 0;
-  CodedRows rows;              // that the token sees
-  int64_t value_elements = 0;  // kv_lora_rank
+  int64_t queries = 0;
   QueryCodes q;
-  /// Of at least rows.positions positions, by pack_values.
+  CodedRows rows;
+  /// Positions that query 0 sees; each further one sees this many more.
+  int64_t visible = kMaxCodedPositions;
+  int64_t visible_step = 0;
+  int64_t value_elements = 0;
+  /// Of all positions, by pack_values, and their scales.
   const int8_t* values = nullptr;
+  const float* value_scales = nullptr;  // [positions]
   float scale = 0;
-  SoftmaxState state;
+  SoftmaxState state;  // a head is a query
 };
 
-/// Null in tables where decoding rows to floats is faster.
 struct CodedAttention {
-  /// In  q [heads, row_elements] f32
-  void (*encode_queries)(const float* q, int64_t heads, int64_t row_elements,
-                         const QueryCodes& out) noexcept;
-  /// The codes of the first value_elements columns, of four positions side by
-  /// side: out [ceil(positions / 4), value_elements, 4] i8; 0 past the end.
+  /// In  x [vectors, columns] f32, row stride x_stride floats
+  void (*encode_queries)(const float* x, int64_t vectors, int64_t columns,
+                         int64_t x_stride, const QueryCodes& out) noexcept;
+  /// out[p][i] = (dot of codes * matrix.scale[i]) * scale of row p
+  void (*project)(const ProjectArgs& args) noexcept;
+  /// The scales of the rows, and the codes of their first value_elements
+  /// columns, of four positions side by side.
+  /// Out  values [ceil(positions / 4), value_elements, 4] i8, 0 past the end;
+  ///      scales [positions]
   void (*pack_values)(const CodedRows& rows, int64_t value_elements,
-                      int8_t* out) noexcept;
-  /// Absorbed attention of one token against one tile. Per head, with the sums
-  /// over codes exact and d[p] the scale of row p:
+                      int8_t* values, float* scales) noexcept;
+  /// Attention of some queries against one tile. For each of them, over the
+  /// positions that it sees, with the sums over codes exact, d[p] the scale of
+  /// row p and e[p] that of value p:
   ///   s[p] = (dot of codes * q.scale) * (d[p] * scale)
-  ///   peak, sum <- online softmax update;  w[p] = exp(s[p] - peak) * d[p]
+  ///   peak, sum <- online softmax update;  w[p] = exp(s[p] - peak) * e[p]
   ///   m = max w[p];  u[p] = round(w[p] * (255 / m))
   ///   out <- out * exp(old peak - peak) + m / 255 * sum_p u[p] value[p]
-  /// A value's weight is off by at most m / 510. Each head gets the same
+  /// A value's weight is off by at most m / 510. Each query gets the same
   /// operations whatever the others.
   void (*attend)(const CodedTileArgs& args) noexcept;
 };

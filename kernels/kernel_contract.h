@@ -147,7 +147,7 @@ struct KernelTable {
   void (*decode_latent)(KvType type, const std::byte* rows, int64_t count,
                         int64_t row_elements, float* out) noexcept;
   void (*absorbed_tile)(const AbsorbedTileArgs& args) noexcept;
-  /// The same on stored Q8_KV rows; null where decoding them is faster.
+  /// Null in tables where decoding Q8_KV rows is faster.
   const CodedAttention* coded_attention;
 };
 

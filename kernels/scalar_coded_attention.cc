@@ -9,15 +9,11 @@
 namespace mlad::scalar {
 namespace {
 
-constexpr int32_t kCodeZero = 32768;
-constexpr float kQueryPeak = 32767;
-
-/// Where byte `column` of head `head` is.
-int64_t CodeIndex(int64_t head, int64_t column, int64_t row_elements) {
-  const int64_t block = head / kCodeHeads;
+/// Where byte `column` of vector `i` is.
+int64_t CodeIndex(int64_t i, int64_t column, int64_t columns) {
+  const int64_t block = i / kCodeQueries;
   const int64_t group = column / 4;
-  return ((block * (row_elements / 4) + group) * kCodeHeads +
-          head % kCodeHeads) *
+  return ((block * (columns / 4) + group) * kCodeQueries + i % kCodeQueries) *
              4 +
          column % 4;
 }
@@ -33,54 +29,97 @@ struct Row {
   }
 };
 
-float Score(const CodedTileArgs& args, int64_t head, int64_t position) {
-  const Row row(args.rows.Row(position));
-  int32_t high = 0, low = 0;
-  for (int64_t c = 0; c < args.rows.row_elements; ++c) {
-    const int64_t at = CodeIndex(head, c, args.rows.row_elements);
-    high += (args.q.high[at] - 128) * row.codes[c];
-    low += args.q.low[at] * row.codes[c];
+/// Of vector `i` and a row's codes, times the vector's scale.
+float Dot(const QueryCodes& q, int64_t i, const int8_t* codes,
+          int64_t columns) {
+  int32_t high = 0;
+  int32_t low = 0;
+  for (int64_t c = 0; c < columns; ++c) {
+    const int64_t at = CodeIndex(i, c, columns);
+    high += (q.high[at] - 128) * codes[c];
+    if (q.low != nullptr) low += q.low[at] * codes[c];
   }
   const float dot =
-      std::fma(256.0f, static_cast<float>(high), static_cast<float>(low));
-  return dot * args.q.scale[head] * (row.scale * args.scale);
+      q.low == nullptr
+          ? static_cast<float>(high)
+          : std::fma(256.0f, static_cast<float>(high), static_cast<float>(low));
+  return dot * q.scale[i];
+}
+
+/// The positions that query `i` sees.
+int64_t Visible(const CodedTileArgs& args, int64_t i) {
+  return std::clamp<int64_t>(args.visible + i * args.visible_step, 0,
+                             args.rows.positions);
+}
+
+/// weights[p] to whole numbers of `unit`, which is returned.
+float EncodeWeights(const float* weights, int64_t positions, int32_t* codes) {
+  float peak = 0;
+  for (int64_t p = 0; p < positions; ++p) {
+    if (!(weights[p] <= peak)) peak = weights[p];  // a NaN stays
+  }
+  const float inverse = peak > 0 ? 255.0f / peak : 0;
+  for (int64_t p = 0; p < positions; ++p) {
+    codes[p] = inverse > 0
+                   ? static_cast<int32_t>(std::nearbyint(weights[p] * inverse))
+                   : 0;
+  }
+  return peak * (1.0f / 255);
 }
 
 }  // namespace
 
-void EncodeQueries(const float* q, int64_t heads, int64_t row_elements,
-                   const QueryCodes& out) noexcept {
-  for (int64_t h = 0; h < QueryCodeBlocks(heads) * kCodeHeads; ++h) {
-    const float* row = q + h * row_elements;
+void EncodeQueries(const float* x, int64_t vectors, int64_t columns,
+                   int64_t x_stride, const QueryCodes& out) noexcept {
+  const bool wide = out.low != nullptr;
+  const float largest = wide ? 32767 : 127;
+  for (int64_t i = 0; i < QueryCodeBlocks(vectors) * kCodeQueries; ++i) {
+    const float* row = x + i * x_stride;
     float peak = 0;
     bool finite = true;
-    for (int64_t c = 0; h < heads && c < row_elements; ++c) {
+    for (int64_t c = 0; i < vectors && c < columns; ++c) {
       finite = finite && std::isfinite(row[c]);
       peak = std::max(peak, std::fabs(row[c]));
     }
     const bool has_codes = finite && peak >= kSmallestActivation;
-    out.scale[h] = has_codes ? peak / kQueryPeak
+    out.scale[i] = has_codes ? peak / largest
                    : finite  ? 0
                              : std::numeric_limits<float>::quiet_NaN();
-    const float inverse = has_codes ? kQueryPeak / peak : 0;
-    for (int64_t c = 0; c < row_elements; ++c) {
+    const float inverse = has_codes ? largest / peak : 0;
+    for (int64_t c = 0; c < columns; ++c) {
       const int32_t code =
-          kCodeZero +
-          (has_codes ? static_cast<int32_t>(std::nearbyint(row[c] * inverse))
-                     : 0);
-      const int64_t at = CodeIndex(h, c, row_elements);
-      out.high[at] = static_cast<uint8_t>(code >> 8);
-      out.low[at] = static_cast<uint8_t>(code & 255);
+          has_codes ? static_cast<int32_t>(std::nearbyint(row[c] * inverse))
+                    : 0;
+      const int64_t at = CodeIndex(i, c, columns);
+      if (wide) {
+        out.high[at] = static_cast<uint8_t>((code + 32768) >> 8);
+        out.low[at] = static_cast<uint8_t>((code + 32768) & 255);
+      } else {
+        out.high[at] = static_cast<uint8_t>(code + 128);
+      }
     }
   }
 }
 
-void PackValues(const CodedRows& rows, int64_t value_elements,
-                int8_t* out) noexcept {
+void Project(const ProjectArgs& args) noexcept {
+  for (int64_t p = 0; p < args.rows.positions; ++p) {
+    const Row row(args.rows.Row(p));
+    for (int64_t i = 0; i < args.outputs; ++i) {
+      args.out[p * args.out_stride + i] =
+          Dot(args.matrix, i, row.codes, args.columns) * row.scale;
+    }
+  }
+}
+
+void PackValues(const CodedRows& rows, int64_t value_elements, int8_t* values,
+                float* scales) noexcept {
+  for (int64_t p = 0; p < rows.positions; ++p) {
+    scales[p] = Row(rows.Row(p)).scale;
+  }
   for (int64_t p = 0; p < rows.positions; p += kCodePositions) {
     for (int64_t c = 0; c < value_elements; ++c) {
       for (int64_t i = 0; i < kCodePositions; ++i) {
-        *out++ = p + i < rows.positions ? Row(rows.Row(p + i)).codes[c] : 0;
+        *values++ = p + i < rows.positions ? Row(rows.Row(p + i)).codes[c] : 0;
       }
     }
   }
@@ -88,28 +127,21 @@ void PackValues(const CodedRows& rows, int64_t value_elements,
 
 void AttendCodes(const CodedTileArgs& args) noexcept {
   MLAD_DCHECK(args.rows.positions <= kMaxCodedPositions);
-  const int64_t positions = args.rows.positions;
-  if (positions == 0) return;
   float weights[kMaxCodedPositions];
   int32_t codes[kMaxCodedPositions];
-  for (int64_t h = 0; h < args.heads; ++h) {
-    for (int64_t p = 0; p < positions; ++p) weights[p] = Score(args, h, p);
-    const float factor = SoftmaxUpdate(weights, positions, args.state.peak + h,
-                                       args.state.sum + h);
-    float peak = 0;
+  for (int64_t i = 0; i < args.queries; ++i) {
+    const int64_t positions = Visible(args, i);
+    if (positions == 0) continue;
     for (int64_t p = 0; p < positions; ++p) {
-      weights[p] *= Row(args.rows.Row(p)).scale;
-      if (!(weights[p] <= peak)) peak = weights[p];  // a NaN stays
+      const Row row(args.rows.Row(p));
+      weights[p] = Dot(args.q, i, row.codes, args.rows.row_elements) *
+                   (row.scale * args.scale);
     }
-    const float inverse = peak > 0 ? 255.0f / peak : 0;
-    for (int64_t p = 0; p < positions; ++p) {
-      codes[p] =
-          inverse > 0
-              ? static_cast<int32_t>(std::nearbyint(weights[p] * inverse))
-              : 0;
-    }
-    float* out = args.state.out + h * args.value_elements;
-    const float unit = peak * (1.0f / 255);
+    const float factor = SoftmaxUpdate(weights, positions, args.state.peak + i,
+                                       args.state.sum + i);
+    for (int64_t p = 0; p < positions; ++p) weights[p] *= args.value_scales[p];
+    const float unit = EncodeWeights(weights, positions, codes);
+    float* out = args.state.out + i * args.value_elements;
     for (int64_t c = 0; c < args.value_elements; ++c) {
       int32_t sum = 0;
       for (int64_t p = 0; p < positions; ++p) {

@@ -21,10 +21,11 @@ void EncodeLatent(KvType type, const float* row, int64_t row_elements,
 void DecodeLatent(KvType type, const std::byte* rows, int64_t count,
                   int64_t row_elements, float* out) noexcept;
 void AbsorbedTile(const AbsorbedTileArgs& args) noexcept;
-void EncodeQueries(const float* q, int64_t heads, int64_t row_elements,
-                   const QueryCodes& out) noexcept;
-void PackValues(const CodedRows& rows, int64_t value_elements,
-                int8_t* out) noexcept;
+void EncodeQueries(const float* x, int64_t vectors, int64_t columns,
+                   int64_t x_stride, const QueryCodes& out) noexcept;
+void Project(const ProjectArgs& args) noexcept;
+void PackValues(const CodedRows& rows, int64_t value_elements, int8_t* values,
+                float* scales) noexcept;
 void AttendCodes(const CodedTileArgs& args) noexcept;
 
 }  // namespace mlad::scalar

@@ -6,6 +6,7 @@ namespace {
 
 const CodedAttention kScalarCodedAttention = {
     .encode_queries = scalar::EncodeQueries,
+    .project = scalar::Project,
     .pack_values = scalar::PackValues,
     .attend = scalar::AttendCodes,
 };

@@ -176,7 +176,7 @@ TEST_P(Absorbed, EqualsTheDefinitionForEveryCacheType) {
                    merged[h * kRank + c];
           }
           ASSERT_NEAR(out, exact.out[v],
-                      coded ? exact.coded_bound : exact.absorbed_bound)
+                      coded ? exact.coded_absorbed_bound : exact.absorbed_bound)
               << "query " << i << " head " << h << " value " << v;
         }
       }

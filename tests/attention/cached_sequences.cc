@@ -157,36 +157,153 @@ ExactHead::ExactHead(HeadWeights head, std::vector<float> latents)
   }
 }
 
-/// What rounding weights to 8 bits does to an output, times the sum of the
-/// weights. The weight of a row with scale d is off by up to m / (510 d), m the
-/// largest weight times scale of its tile: four pages of a lane.
-double ExactHead::WeightCodeError(const std::vector<double>& weights) const {
-  const auto positions = static_cast<int64_t>(weights.size());
-  constexpr int64_t kRound = int64_t{kLanes} * kPagePositions;
-  std::map<std::pair<int64_t, int64_t>, double> largest;
-  const auto tile = [](int64_t p) {
-    return std::make_pair(p / (4 * kRound), p / kPagePositions % kLanes);
-  };
-  std::vector<double> scales(positions);
-  for (int64_t p = 0; p < positions; ++p) {
-    for (int64_t c = 0; c < kRow; ++c) {
-      scales[p] =
-          std::max(scales[p], std::abs(double{latents_[p * kRow + c]}) / 127);
-    }
+namespace {
+
+/// The largest weight times scale among the positions of each tile, and its
+/// sum over p of that / 510 times what a code of position p is worth: what
+/// rounding weights to 8 bits does to an output, times the sum of the weights.
+template <typename Tile, typename CodeSize>
+double WeightCodeError(const std::vector<double>& weights,
+                       const std::vector<double>& scales, Tile tile,
+                       CodeSize size_of_codes) {
+  std::map<int64_t, double> largest;
+  for (size_t p = 0; p < weights.size(); ++p) {
     double& m = largest[tile(p)];
     m = std::max(m, weights[p] * scales[p]);
   }
   double error = 0;
   for (int64_t v = 0; v < kValue; ++v) {
     double of_value = 0;
-    for (int64_t p = 0; p < positions; ++p) {
+    for (size_t p = 0; p < weights.size(); ++p) {
       if (scales[p] == 0) continue;
-      of_value +=
-          largest[tile(p)] / (510 * scales[p]) * value_sizes_[p * kValue + v];
+      of_value += largest[tile(p)] / 510 * size_of_codes(p, v) / scales[p];
     }
     error = std::max(error, of_value);
   }
   return 1.01 * error;
+}
+
+double Sum(const std::vector<double>& numbers) {
+  double sum = 0;
+  for (const double n : numbers) sum += n;
+  return sum;
+}
+
+/// max over the rows of w [kRank, columns] of |w[c][column]|.
+double ColumnPeak(const std::vector<float>& w, int64_t columns,
+                  int64_t column) {
+  double peak = 0;
+  for (int64_t c = 0; c < kRank; ++c) {
+    peak = std::max(peak, std::abs(double{w[c * columns + column]}));
+  }
+  return peak;
+}
+
+}  // namespace
+
+/// Queries of 16 bits are off by half a code, peak / 32767, in every column.
+/// Weights are rounded tile by tile: four pages of a lane.
+double ExactHead::CodedAbsorbedError(const std::vector<float>& absorbed,
+                                     const std::vector<double>& weights,
+                                     double value_size) const {
+  const auto positions = static_cast<int64_t>(weights.size());
+  double peak = 0;
+  for (const float x : absorbed) peak = std::max(peak, std::abs(double{x}));
+  double score_error = 0;
+  std::vector<double> scales(positions);
+  for (int64_t p = 0; p < positions; ++p) {
+    double row = 0;
+    for (int64_t c = 0; c < kRow; ++c) {
+      const double x = std::abs(double{latents_[p * kRow + c]});
+      row += x;
+      scales[p] = std::max(scales[p], x / 127);
+    }
+    score_error = std::max(score_error, kScale * row * 0.5001 * peak / 32767);
+  }
+  constexpr int64_t kRound = int64_t{kLanes} * kPagePositions;
+  const double weight_error = WeightCodeError(
+      weights, scales,
+      [](int64_t p) {
+        return p / (4 * kRound) * kLanes + p / kPagePositions % kLanes;
+      },
+      [&](int64_t p, int64_t v) { return value_sizes_[p * kValue + v]; });
+  return 2 * std::expm1(2 * score_error) * value_size +
+         weight_error / Sum(weights);
+}
+
+struct ExactHead::CodedErrors {
+  std::vector<double> key;    // of any number of a key
+  std::vector<double> value;  // of any number of a value
+  std::vector<double> value_scale;
+};
+
+/// A column of W_uk or W_uv is off by half a code, peak / 127; so are then the
+/// keys (with k_pe) and values, which are rows of 8-bit codes in their turn.
+ExactHead::CodedErrors ExactHead::ErrorsOfCodes(int64_t positions) const {
+  double w_uk = 0;
+  double w_uv = 0;
+  for (int64_t d = 0; d < kNope; ++d) {
+    w_uk = std::max(w_uk, ColumnPeak(head_.w_uk, kNope, d));
+  }
+  for (int64_t v = 0; v < kValue; ++v) {
+    w_uv = std::max(w_uv, ColumnPeak(head_.w_uv, kValue, v));
+  }
+  CodedErrors errors;
+  for (int64_t p = 0; p < positions; ++p) {
+    double latent = 0;
+    for (int64_t c = 0; c < kRank; ++c) {
+      latent += std::abs(double{latents_[p * kRow + c]});
+    }
+    const auto peak = [](const double* numbers, int64_t n) {
+      double largest = 0;
+      for (int64_t i = 0; i < n; ++i) {
+        largest = std::max(largest, std::abs(numbers[i]));
+      }
+      return largest;
+    };
+    const double from_w_uk = 0.5001 * w_uk / 127 * latent;
+    const double from_w_uv = 0.5001 * w_uv / 127 * latent;
+    const double key_scale = (peak(&keys_[p * kKey], kKey) + from_w_uk) / 127;
+    const double value_scale =
+        (peak(&values_[p * kValue], kValue) + from_w_uv) / 127;
+    errors.key.push_back(from_w_uk + 0.5001 * key_scale);
+    errors.value.push_back(from_w_uv + 0.5001 * value_scale);
+    errors.value_scale.push_back(value_scale);
+  }
+  return errors;
+}
+
+/// Queries of 8 bits; tiles of kExpandedTile positions.
+double ExactHead::CodedExpandedError(const float* q,
+                                     const std::vector<double>& weights) const {
+  const auto positions = static_cast<int64_t>(weights.size());
+  const CodedErrors errors = ErrorsOfCodes(positions);
+  double q_size = 0;
+  double q_peak = 0;
+  for (int64_t d = 0; d < kKey; ++d) {
+    q_size += std::abs(double{q[d]});
+    q_peak = std::max(q_peak, std::abs(double{q[d]}));
+  }
+  double score_error = 0;
+  double value_error = 0;
+  for (int64_t p = 0; p < positions; ++p) {
+    double key = 0;
+    for (int64_t d = 0; d < kKey; ++d) {
+      key += std::abs(keys_[p * kKey + d]) + errors.key[p];
+    }
+    score_error = std::max(score_error, kScale * (q_size * errors.key[p] +
+                                                  key * 0.5001 * q_peak / 127));
+    value_error = std::max(value_error, errors.value[p]);
+  }
+  const double weight_error = WeightCodeError(
+      weights, errors.value_scale, [](int64_t p) { return p / kExpandedTile; },
+      [&](int64_t p, int64_t v) {
+        return std::abs(values_[p * kValue + v]) + errors.value[p];
+      });
+  const double value = Largest(values_, positions * kValue);
+  // What is off by a factor in each weight is so in their sum.
+  return 2 * std::expm1(2 * score_error) * (value + value_error) + value_error +
+         std::exp(2 * score_error) * weight_error / Sum(weights);
 }
 
 ExactAttention ExactHead::Attend(const float* q, int64_t positions) const {
@@ -227,24 +344,14 @@ ExactAttention ExactHead::Attend(const float* q, int64_t positions) const {
       value_size *
       (SoftmaxError(kRow, absorbed_size, n / (kLanes * kPagePositions) + 1, n) +
        5 * (8 * lse + 4) * 0x1p-24);
-  // Coded: a query is off by half a code, peak / 32767, in every column.
-  const double code = *std::max_element(
-      absorbed.begin(), absorbed.end(),
-      [](float a, float b) { return std::abs(a) < std::abs(b); });
-  double score_error = 0;
-  for (int64_t p = 0; p < positions; ++p) {
-    double row = 0;
-    for (int64_t c = 0; c < kRow; ++c) row += std::abs(latents_[p * kRow + c]);
-    score_error =
-        std::max(score_error, kScale * row * 0.5001 * std::abs(code) / 32767);
-  }
-  result.coded_bound = result.absorbed_bound +
-                       2 * std::expm1(2 * score_error) * value_size +
-                       WeightCodeError(weights) / sum;
+  result.coded_absorbed_bound =
+      result.absorbed_bound + CodedAbsorbedError(absorbed, weights, value_size);
   // Expanded: values have errors of their own.
   result.expanded_bound = value * SoftmaxError(kRank + kKey, expanded_size,
                                                n / kExpandedTile + 1, n) +
                           value_size * (kRank + 2) * 0x1p-24;
+  result.coded_expanded_bound =
+      result.expanded_bound + CodedExpandedError(q, weights);
   return result;
 }
 

@@ -84,7 +84,9 @@ struct ExactAttention {
   std::vector<double> out;    // [kValue]
   double absorbed_bound = 0;  // of what either form may be off by
   double expanded_bound = 0;
-  double coded_bound = 0;  // absorbed, on the codes of Q8_KV rows
+  // On the codes of Q8_KV rows:
+  double coded_absorbed_bound = 0;
+  double coded_expanded_bound = 0;
 };
 
 /// Keys and values of one head over a sequence: attention as it is defined.
@@ -96,7 +98,13 @@ class ExactHead {
   ExactAttention Attend(const float* q, int64_t positions) const;
 
  private:
-  double WeightCodeError(const std::vector<double>& weights) const;
+  struct CodedErrors;  // of keys, values and their scales, by position
+  CodedErrors ErrorsOfCodes(int64_t positions) const;
+  double CodedAbsorbedError(const std::vector<float>& absorbed,
+                            const std::vector<double>& weights,
+                            double value_size) const;
+  double CodedExpandedError(const float* q,
+                            const std::vector<double>& weights) const;
 
   HeadWeights head_;
   std::vector<float> latents_;     // [positions, kRow]

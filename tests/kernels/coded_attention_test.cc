@@ -73,12 +73,12 @@ class Queries {
  public:
   Queries(const KernelTable& kernels, const std::vector<float>& q,
           int64_t heads, int64_t row_elements)
-      : slots_(QueryCodeBlocks(heads) * kCodeHeads),
+      : slots_(QueryCodeBlocks(heads) * kCodeQueries),
         high_(slots_ * row_elements + 64, kCanary),
         low_(high_),
         scale_(slots_ + 16, -1.0f) {
     kernels.coded_attention->encode_queries(q.data(), heads, row_elements,
-                                            View());
+                                            row_elements, View());
     for (size_t i = slots_ * row_elements; i < high_.size(); ++i) {
       EXPECT_EQ(high_[i], kCanary);
       EXPECT_EQ(low_[i], kCanary);
@@ -129,7 +129,9 @@ struct Problem {
 
   // Heads [head, head + heads) over the first `positions` positions.
   void Attend(const KernelTable& kernels, int64_t head, int64_t heads,
-              int64_t positions, State* state) const {
+              int64_t positions, State* state,
+              int64_t visible = kMaxCodedPositions,
+              int64_t visible_step = 0) const {
     const CodedAttention& coded = *kernels.coded_attention;
     const std::vector<float> some(
         q.begin() + head * shape.row_elements,
@@ -137,15 +139,19 @@ struct Problem {
     Queries queries(kernels, some, heads, shape.row_elements);
     std::vector<int8_t> values((shape.positions + kCodePositions) *
                                shape.value_elements);
+    std::vector<float> value_scales(shape.positions);
     coded.pack_values(rows.View(shape.positions), shape.value_elements,
-                      values.data());
+                      values.data(), value_scales.data());
     CodedTileArgs args;
-    args.heads = heads;
+    args.queries = heads;
+    args.value_scales = value_scales.data();
     args.rows = rows.View(positions);
     args.value_elements = shape.value_elements;
     args.q = queries.View();
     args.values = values.data();
     args.scale = scale;
+    args.visible = visible;
+    args.visible_step = visible_step;
     args.state = {state->peak.data() + head, state->sum.data() + head,
                   state->out.data() + head * shape.value_elements};
     coded.attend(args);
@@ -172,7 +178,7 @@ TEST_F(CodedAttentionTest, QueriesAreTheNearestCodes) {
   q[4 * kElements + 79] = kNan;
   FOR_EACH_CODED_TABLE(kernels, Seed(1)) {
     const Queries codes(*kernels, q, kHeads, kElements);
-    for (int64_t h = 0; h < 2 * kCodeHeads; ++h) {
+    for (int64_t h = 0; h < 2 * kCodeQueries; ++h) {
       const float scale = codes.scale()[h];
       if (h == 3 || h == 4) {
         EXPECT_TRUE(std::isnan(scale)) << "head " << h;
@@ -205,8 +211,11 @@ TEST_F(CodedAttentionTest, ValuesLieFourPositionsSideBySide) {
           (s.positions + kCodePositions - 1) / kCodePositions;
       const int64_t size = groups * kCodePositions * s.value_elements;
       std::vector<int8_t> values(size + 64, static_cast<int8_t>(kCanary));
+      std::vector<float> scales(s.positions + 1, -1.0f);
       kernels->coded_attention->pack_values(rows.View(s.positions),
-                                            s.value_elements, values.data());
+                                            s.value_elements, values.data(),
+                                            scales.data());
+      EXPECT_EQ(scales.back(), -1.0f);
       for (int64_t p = 0; p < groups * kCodePositions; ++p) {
         for (int64_t c = 0; c < s.value_elements; ++c) {
           const int8_t expected =
@@ -220,6 +229,77 @@ TEST_F(CodedAttentionTest, ValuesLieFourPositionsSideBySide) {
       }
       for (int64_t i = size; i < size + 64; ++i) {
         ASSERT_EQ(values[i], static_cast<int8_t>(kCanary)) << "past the end";
+      }
+    }
+  }
+}
+
+TEST_F(CodedAttentionTest, CodesOfEightBitsAreTheNearestToo) {
+  constexpr int64_t kVectors = 5;
+  constexpr int64_t kColumns = 48;
+  constexpr int64_t kStride = 51;
+  Random random(Seed(3));
+  std::vector<float> x = RandomFloats(random, kVectors * kStride, 3);
+  x[2 * kStride] = kNan;
+  FOR_EACH_CODED_TABLE(kernels, Seed(3)) {
+    std::vector<uint8_t> high(kCodeQueries * kColumns + 1, kCanary);
+    std::vector<float> scale(kCodeQueries + 1, -1.0f);
+    kernels->coded_attention->encode_queries(
+        x.data(), kVectors, kColumns, kStride,
+        {high.data(), nullptr, scale.data()});
+    EXPECT_EQ(high.back(), kCanary);
+    EXPECT_EQ(scale.back(), -1.0f);
+    EXPECT_TRUE(std::isnan(scale[2]));
+    for (const int64_t i : {0, 1, 3, 4}) {
+      for (int64_t c = 0; c < kColumns; ++c) {
+        ASSERT_NEAR(
+            double{scale[i]} * (high[(c / 4 * 16 + i) * 4 + c % 4] - 128),
+            x[i * kStride + c], 0.5001 * scale[i])
+            << "vector " << i << " column " << c;
+      }
+    }
+  }
+}
+
+// Sums of codes are exact, scales are multiplied twice and wide codes summed
+// in f32 once: 5 units.
+TEST_F(CodedAttentionTest, ProjectMultipliesRowsByAMatrix) {
+  constexpr int64_t kOutputs = 32;
+  constexpr int64_t kColumns = 48;  // of rows of 64
+  const Shape s = {1, 21, 64, 48};
+  Random random(Seed(4));
+  Rows rows(random, s);
+  const std::vector<float> w = RandomFloats(random, kOutputs * kColumns);
+  FOR_EACH_CODED_TABLE(kernels, Seed(4)) {
+    for (const bool wide : {false, true}) {
+      std::vector<uint8_t> high(kOutputs * kColumns), low(high);
+      std::vector<float> scale(kOutputs);
+      const QueryCodes matrix = {high.data(), wide ? low.data() : nullptr,
+                                 scale.data()};
+      kernels->coded_attention->encode_queries(w.data(), kOutputs, kColumns,
+                                               kColumns, matrix);
+      constexpr int64_t kStride = kOutputs + 3;
+      std::vector<float> out(s.positions * kStride, -1.0f);
+      kernels->coded_attention->project({rows.View(s.positions), kColumns,
+                                         matrix, kOutputs, out.data(),
+                                         kStride});
+      for (int64_t p = 0; p < s.positions; ++p) {
+        for (int64_t i = 0; i < kOutputs; ++i) {
+          double dot = 0;
+          double magnitude = 0;
+          for (int64_t c = 0; c < kColumns; ++c) {
+            const int64_t at =
+                ((i / 16 * (kColumns / 4) + c / 4) * 16 + i % 16) * 4 + c % 4;
+            const int code =
+                wide ? 256 * high[at] + low[at] - 32768 : high[at] - 128;
+            const double term = double{scale[i]} * code * rows.Value(p, c);
+            dot += term;
+            magnitude += std::fabs(term);
+          }
+          ASSERT_NEAR(out[p * kStride + i], dot, 5 * 0x1p-24 * magnitude)
+              << "position " << p << " output " << i << " wide " << wide;
+        }
+        EXPECT_EQ(out[p * kStride + kOutputs], -1.0f);
       }
     }
   }
@@ -363,6 +443,24 @@ TEST_F(CodedAttentionTest, NoPositionsChangeNothing) {
     State state(s);
     problem.Attend(*kernels, 0, s.heads, 0, &state);
     EXPECT_TRUE(state == State(s));
+  }
+}
+
+// Queries of a chunk see one position more each: the bits are those of each
+// alone with what it sees.
+TEST_F(CodedAttentionTest, HiddenPositionsDoNotCount) {
+  const Shape s = {19, 40, 64, 48};
+  constexpr int64_t kFirstVisible = -2;
+  Random random(Seed(55));
+  const Problem problem(random, s);
+  FOR_EACH_CODED_TABLE(kernels, Seed(55)) {
+    State chunk(s), alone(s);
+    problem.Attend(*kernels, 0, s.heads, s.positions, &chunk, kFirstVisible, 1);
+    for (int64_t i = 0; i < s.heads; ++i) {
+      const int64_t visible = std::max<int64_t>(kFirstVisible + i, 0);
+      problem.Attend(*kernels, i, 1, visible, &alone);
+    }
+    EXPECT_TRUE(chunk == alone);
   }
 }
 

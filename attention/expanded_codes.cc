@@ -1,0 +1,184 @@
+#include <algorithm>
+#include <cstring>
+
+#include "attention/expanded_form.h"
+#include "base/check.h"
+
+namespace mlad {
+namespace {
+
+static_assert(kExpandedTile <= kMaxCodedPositions);
+
+int64_t RoundUp(int64_t n, int64_t unit) {
+  return (n + unit - 1) / unit * unit;
+}
+
+QueryCodes TakeCodes(int64_t vectors, int64_t columns, BumpAllocator& memory) {
+  QueryCodes codes;
+  codes.high = memory.Take<uint8_t>(vectors * columns);
+  codes.scale = memory.Take<float>(vectors);
+  return codes;
+}
+
+/// Of the vectors from `first` on, a multiple of kCodeQueries.
+QueryCodes Advance(const QueryCodes& codes, int64_t first, int64_t columns) {
+  MLAD_DCHECK(first % kCodeQueries == 0);
+  QueryCodes rest;
+  rest.high = codes.high + first * columns;
+  rest.scale = codes.scale + first;
+  return rest;
+}
+
+}  // namespace
+
+bool ExpandedCodes::Serves(const ExpandedChunk& chunk) {
+  return chunk.kernels->coded_attention != nullptr &&
+         chunk.cache->shape().type == KvType::kQ8KV &&
+         chunk.shape.kv_lora_rank % kCodeColumns == 0;
+}
+
+ExpandedCodes::ExpandedCodes(const ExpandedShape& shape, int64_t rows,
+                             int64_t heads, BumpAllocator& memory)
+    : rank_(shape.kv_lora_rank),
+      key_columns_(RoundUp(shape.qk_dim(), kCodeColumns)),
+      nope_vectors_(RoundUp(shape.qk_nope, kCodeQueries)),
+      value_columns_(ValueStride(shape)),
+      rows_(RoundUp(rows, kCodeQueries)),
+      matrices_(
+          TakeCodes(heads * (nope_vectors_ + value_columns_), rank_, memory)),
+      queries_(TakeCodes(heads * rows_, key_columns_, memory)),
+      block_(memory.Take<float>(kCodeQueries * std::max(rank_, key_columns_))),
+      latents_(memory.Take<std::byte>(
+          kExpandedTile * CodedRows::RowBytes(shape.row_elements()))),
+      expanded_(
+          memory.Take<float>(kExpandedTile * (nope_vectors_ + value_columns_))),
+      keys_(memory.Take<std::byte>(kExpandedTile *
+                                   CodedRows::RowBytes(key_columns_))),
+      value_rows_(memory.Take<std::byte>(kExpandedTile *
+                                         CodedRows::RowBytes(value_columns_))),
+      values_(memory.Take<int8_t>(kExpandedTile * value_columns_)),
+      value_scales_(memory.Take<float>(kExpandedTile)) {}
+
+QueryCodes ExpandedCodes::MatrixOfHead(int64_t head) const {
+  return Advance(matrices_, head * (nope_vectors_ + value_columns_), rank_);
+}
+
+QueryCodes ExpandedCodes::QueriesOfHead(int64_t head) const {
+  return Advance(queries_, head * rows_, key_columns_);
+}
+
+/// Vectors first_vector, ... of `out` are the `count` columns of
+/// w [rank, count].
+void ExpandedCodes::EncodeColumns(const ExpandedChunk& chunk, const float* w,
+                                  int64_t count, int64_t first_vector,
+                                  const QueryCodes& out) {
+  for (int64_t begin = 0; begin < count; begin += kCodeQueries) {
+    const int64_t vectors = std::min<int64_t>(kCodeQueries, count - begin);
+    for (int64_t c = 0; c < rank_; ++c) {
+      for (int64_t i = 0; i < vectors; ++i) {
+        block_[i * rank_ + c] = w[c * count + begin + i];
+      }
+    }
+    chunk.kernels->coded_attention->encode_queries(
+        block_, vectors, rank_, rank_,
+        Advance(out, first_vector + begin, rank_));
+  }
+}
+
+void ExpandedCodes::BeginHead(const ExpandedChunk& chunk, int64_t head) {
+  const ExpandedShape& shape = chunk.shape;
+  const ExpandedHead& of_head = chunk.heads[head];
+  EncodeColumns(chunk, of_head.w_uk, shape.qk_nope, 0, MatrixOfHead(head));
+  EncodeColumns(chunk, of_head.w_uv, shape.v_dim, nope_vectors_,
+                MatrixOfHead(head));
+  std::fill_n(block_, kCodeQueries * key_columns_, 0.0f);
+  for (int64_t row = 0; row < chunk.rows.rows; row += kCodeQueries) {
+    const int64_t count =
+        std::min<int64_t>(kCodeQueries, chunk.rows.rows - row);
+    for (int64_t i = 0; i < count; ++i) {
+      std::copy_n(of_head.q + (row + i) * of_head.q_stride, shape.qk_dim(),
+                  block_ + i * key_columns_);
+    }
+    chunk.kernels->coded_attention->encode_queries(
+        block_, count, key_columns_, key_columns_,
+        Advance(QueriesOfHead(head), row, key_columns_));
+  }
+}
+
+void ExpandedCodes::BeginTile(const ExpandedChunk& chunk, ExpandedTile tile) {
+  const LatentCache& cache = *chunk.cache;
+  for (int64_t done = 0; done < tile.count; done += kPagePositions) {
+    const PageRef page =
+        chunk.rows.pages->pages[(tile.begin + done) / kPagePositions];
+    const int64_t bytes = std::min<int64_t>(kPagePositions, tile.count - done) *
+                          cache.row_bytes();
+    std::memcpy(latents_ + done * cache.row_bytes(),
+                cache.Rows(page, chunk.layer), bytes);
+    chunk.traffic->Add(page.node == chunk.node, bytes);
+  }
+}
+
+void ExpandedCodes::Expand(const ExpandedChunk& chunk, int64_t head,
+                           ExpandedTile tile) {
+  const ExpandedShape& shape = chunk.shape;
+  const KernelTable& kernels = *chunk.kernels;
+  const std::byte* rows = latents_;
+  ProjectArgs args;
+  args.rows = {&rows, kExpandedTile, tile.count, shape.row_elements()};
+  args.columns = rank_;
+  args.matrix = MatrixOfHead(head);
+  args.outputs = nope_vectors_ + value_columns_;
+  args.out = expanded_;
+  args.out_stride = args.outputs;
+  kernels.coded_attention->project(args);
+
+  float* key = block_;
+  std::fill_n(key, key_columns_, 0.0f);
+  for (int64_t p = 0; p < tile.count; ++p) {
+    const float* expanded = expanded_ + p * args.out_stride;
+    std::copy_n(expanded, shape.qk_nope, key);
+    const std::byte* row = args.rows.Row(p);
+    float scale;
+    std::memcpy(&scale, row, sizeof(scale));
+    const std::byte* k_pe = row + CodedRows::kHeaderBytes + rank_;
+    for (int64_t i = 0; i < shape.rope_dim; ++i) {
+      key[shape.qk_nope + i] =
+          scale * static_cast<float>(static_cast<int8_t>(k_pe[i]));
+    }
+    kernels.encode_latent(KvType::kQ8KV, key, key_columns_,
+                          keys_ + p * CodedRows::RowBytes(key_columns_));
+    kernels.encode_latent(
+        KvType::kQ8KV, expanded + nope_vectors_, value_columns_,
+        value_rows_ + p * CodedRows::RowBytes(value_columns_));
+  }
+  const std::byte* value_rows = value_rows_;
+  kernels.coded_attention->pack_values(
+      {&value_rows, kExpandedTile, tile.count, value_columns_}, value_columns_,
+      values_, value_scales_);
+}
+
+void ExpandedCodes::Attend(const ExpandedChunk& chunk, int64_t head,
+                           const SoftmaxState& state, ExpandedTile tile,
+                           int64_t first_row) {
+  const std::byte* keys = keys_;
+  CodedTileArgs args;
+  args.rows = {&keys, kExpandedTile, tile.count, key_columns_};
+  args.visible_step = 1;
+  args.value_elements = value_columns_;
+  args.values = values_;
+  args.value_scales = value_scales_;
+  args.scale = chunk.shape.softmax_scale;
+  for (int64_t row = first_row / kCodeQueries * kCodeQueries;
+       row < chunk.rows.rows; row += kCodeQueries) {
+    args.queries = std::min<int64_t>(kCodeQueries, chunk.rows.rows - row);
+    args.q = Advance(QueriesOfHead(head), row, key_columns_);
+    args.visible = chunk.rows.first_position + row + 1 - tile.begin;
+    // What none of the rows sees need not be computed.
+    args.rows.positions = std::min(args.visible + args.queries - 1, tile.count);
+    args.state = {state.peak + row, state.sum + row,
+                  state.out + row * value_columns_};
+    chunk.kernels->coded_attention->attend(args);
+  }
+}
+
+}  // namespace mlad
