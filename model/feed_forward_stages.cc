@@ -24,9 +24,9 @@ FeedForwardStep MakeStep(StepState& state, int64_t layer,
     step.expert_out = state.expert_out;
   }
   if (!weights.ffn.always.gate.empty()) {
-    step.always_act = state.shared.always_act;
-    step.always_quantized =
-        node.always_act.WithCols(weights.ffn.always.gate.rows);
+    step.always_act =
+        has_experts ? state.shared.shared_act : state.shared.dense_act;
+    step.always_quantized = has_experts ? node.shared_act : node.dense_act;
   }
   step.output = state.shared.x;
   step.scratch = own.scratch;

@@ -29,12 +29,15 @@ Activations TakeQuantizedOnly(BumpAllocator& memory, int64_t rows,
   return {cols, nullptr, TakeQuantized(memory, rows, cols)};
 }
 
-int64_t WidestAlways(const Hyperparameters& shape) {
-  int64_t widest = 0;
-  if (shape.first_k_dense_replace > 0 || shape.n_routed_experts == 0) {
-    widest = shape.intermediate_size;
-  }
-  return std::max(widest, shape.n_shared_experts * shape.moe_intermediate_size);
+/// Of layers without experts; 0: the model has none.
+int64_t DenseWidth(const Hyperparameters& shape) {
+  const bool has_dense =
+      shape.first_k_dense_replace > 0 || shape.n_routed_experts == 0;
+  return has_dense ? shape.intermediate_size : 0;
+}
+
+int64_t SharedExpertsWidth(const Hyperparameters& shape) {
+  return shape.n_shared_experts * shape.moe_intermediate_size;
 }
 
 int64_t ScratchFloats(const Hyperparameters& shape, const StepLimits& limits) {
@@ -57,17 +60,26 @@ SharedBuffers LayOutShared(const Hyperparameters& shape,
   SharedBuffers b;
   b.x = memory.Take<float>(t * shape.hidden_size);
   b.rotations = memory.Take<float>(t * shape.qk_rope_head_dim);
-  b.q_a = memory.Take<float>(t * shape.q_lora_rank);
-  b.kv_a = memory.Take<float>(t * shape.latent_row_elements());
-  b.absorbed_q = memory.Take<float>(pass * heads * shape.latent_row_elements());
-  b.attention = memory.Take<float>(t * heads * shape.v_head_dim);
-  b.router_logits = memory.Take<float>(t * shape.n_routed_experts);
-  if (experts != MoePlacement::kWhole) {
+  const auto lay_attention = [&] {
+    b.q_a = memory.Take<float>(t * shape.q_lora_rank);
+    b.kv_a = memory.Take<float>(t * shape.latent_row_elements());
+    b.absorbed_q =
+        memory.Take<float>(pass * heads * shape.latent_row_elements());
+    b.attention = memory.Take<float>(t * heads * shape.v_head_dim);
+  };
+  const auto lay_experts = [&] {
+    b.router_logits = memory.Take<float>(t * shape.n_routed_experts);
+    b.shared_act = memory.Take<float>(t * SharedExpertsWidth(shape));
+    if (experts == MoePlacement::kWhole) return;
     b.expert_act = memory.Take<float>(t * shape.num_experts_per_tok *
                                       shape.moe_intermediate_size);
-  }
-  b.always_act = memory.Take<float>(t * WidestAlways(shape));
-  b.logits = memory.Take<float>(limits.logits_rows * shape.vocab_size);
+  };
+  memory.Overlay(
+      lay_attention, lay_experts,
+      [&] { b.dense_act = memory.Take<float>(t * DenseWidth(shape)); },
+      [&] {
+        b.logits = memory.Take<float>(limits.logits_rows * shape.vocab_size);
+      });
   return b;
 }
 
@@ -77,25 +89,32 @@ NodeBuffers LayOutNode(const Hyperparameters& shape, const StepLimits& limits,
   const int64_t pairs = t * shape.num_experts_per_tok;
   NodeBuffers b;
   b.hidden = TakeActivations(memory, t, shape.hidden_size);
-  b.q_a = TakeActivations(memory, t, shape.q_lora_rank);
-  b.attention = TakeQuantizedOnly(memory, t,
-                                  shape.num_attention_heads * shape.v_head_dim);
-  if (share.experts == MoePlacement::kWhole) {
+  const auto lay_attention = [&] {
+    b.q_a = TakeActivations(memory, t, shape.q_lora_rank);
+    b.attention = TakeQuantizedOnly(
+        memory, t, shape.num_attention_heads * shape.v_head_dim);
+    const int64_t partials = limits.absorbed_rows * LanesOnANode(share.nodes) *
+                             shape.num_attention_heads;
+    b.partials.out = memory.Take<float>(partials * shape.kv_lora_rank);
+    b.partials.lse = memory.Take<float>(partials);
+    b.q = memory.Take<float>(t * share.heads * shape.qk_head_dim());
+  };
+  const auto lay_experts = [&] {
+    b.expert_ids = memory.Take<int32_t>(pairs);
+    b.expert_weights = memory.Take<float>(pairs);
+    b.shared_act = TakeQuantizedOnly(memory, t, SharedExpertsWidth(shape));
+    if (share.experts != MoePlacement::kWhole) {
+      b.expert_act =
+          TakeQuantizedOnly(memory, pairs, shape.moe_intermediate_size);
+      return;
+    }
     b.expert_act = TakeActivations(memory, pairs, shape.moe_intermediate_size);
     b.expert_out =
         memory.Take<float>(WholeExpertOutFloats(pairs, shape.hidden_size));
-  } else {
-    b.expert_act =
-        TakeQuantizedOnly(memory, pairs, shape.moe_intermediate_size);
-  }
-  b.always_act = TakeQuantizedOnly(memory, t, WidestAlways(shape));
-  const int64_t partials = limits.absorbed_rows * LanesOnANode(share.nodes) *
-                           shape.num_attention_heads;
-  b.partials.out = memory.Take<float>(partials * shape.kv_lora_rank);
-  b.partials.lse = memory.Take<float>(partials);
-  b.q = memory.Take<float>(t * share.heads * shape.qk_head_dim());
-  b.expert_ids = memory.Take<int32_t>(pairs);
-  b.expert_weights = memory.Take<float>(pairs);
+  };
+  memory.Overlay(lay_attention, lay_experts, [&] {
+    b.dense_act = TakeQuantizedOnly(memory, t, DenseWidth(shape));
+  });
   return b;
 }
 

@@ -18,7 +18,9 @@
 
 namespace mlad {
 
-/// What all nodes read and write; lives on node 0. T = limits.tokens.
+/// What all nodes read and write; lives on node 0. T = limits.tokens. What a
+/// layer needs for attention and what it needs for its feed-forward share
+/// memory, here and in NodeBuffers: a barrier lies between.
 struct SharedBuffers {
   float* x = nullptr;           // [T, hidden], the residual stream
   float* rotations = nullptr;   // [T, qk_rope_head_dim], cos and sin
@@ -29,7 +31,8 @@ struct SharedBuffers {
   float* router_logits = nullptr;  // [T, n_routed_experts]
   float* expert_act = nullptr;     // [T * experts per token, moe ffn]; null
                                    // where experts are whole
-  float* always_act = nullptr;     // [T, widest shared or dense ffn]
+  float* dense_act = nullptr;      // [T, dense ffn], of layers without experts
+  float* shared_act = nullptr;     // [T, ffn of the shared experts]
   float* logits = nullptr;         // [logits_rows, vocab]
 };
 
@@ -39,7 +42,8 @@ struct NodeBuffers {
   Activations q_a;                  // [T, q_lora_rank], normed
   Activations attention;            // [T, heads * v_head_dim], quantised only
   Activations expert_act;           // floats only where experts are whole
-  Activations always_act;           // quantised only
+  Activations dense_act;            // quantised only
+  Activations shared_act;           // quantised only
   PartialView::OfNode partials;     // of one absorbed pass, the node's lanes
   float* q = nullptr;               // [T, this node's heads, qk_head_dim]
   int32_t* expert_ids = nullptr;    // [T, experts per token]

@@ -12,7 +12,7 @@ namespace {
 constexpr int64_t kChunkTokens = 512;
 constexpr int64_t kMaxSpans = 64;
 constexpr int64_t kLogitsRows = 16;
-constexpr int64_t kPartialBytes = 16 << 20;
+constexpr int64_t kPartialBytes = 12 << 20;
 
 }  // namespace
 

@@ -26,7 +26,7 @@ struct StepLimits {
 inline constexpr int64_t kMaxExpandedHeads = 8;
 
 /// Limits for a model with `heads` heads: the partials of one absorbed pass
-/// stay below about 16 MiB.
+/// stay below about 12 MiB.
 StepLimits MakeStepLimits(int64_t heads, int64_t kv_lora_rank,
                           int64_t expanded_heads);
 

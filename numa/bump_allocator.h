@@ -23,6 +23,16 @@ class BumpAllocator {
     return reinterpret_cast<T*>(at);  // NOLINT(performance-no-int-to-ptr)
   }
 
+  /// Arrays that are never in use together: each `lay` starts at the same
+  /// place, and what is taken afterwards lies behind the largest.
+  template <typename... Lay>
+  void Overlay(Lay... lay) {
+    const int64_t begin = used_;
+    int64_t end = begin;
+    ((used_ = begin, lay(), end = used_ > end ? used_ : end), ...);
+    used_ = end;
+  }
+
   int64_t used_bytes() const { return used_; }
 
  private:
