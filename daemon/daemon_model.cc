@@ -93,6 +93,7 @@ absl::StatusOr<std::unique_ptr<DaemonModel>> DaemonModel::Load(
   load.kv_type = kv_type;
   MLAD_ASSIGN_OR_RETURN(load.experts, MakeExpertPlan(wanted));
   load.cache_tokens = sizes.cache_tokens;
+  load.drop_page_cache = true;
   load.progress = options.progress;
   load.cancel = options.cancel;
   // A refusal to plan costs no threads.

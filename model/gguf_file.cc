@@ -1,6 +1,8 @@
 #include "model/gguf_file.h"
 
+#include <algorithm>
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <optional>
 #include <utility>
@@ -277,6 +279,27 @@ absl::StatusOr<std::string> GgufFile::GetString(std::string_view key) const {
   const std::string* text = std::get_if<std::string>(value);
   if (text == nullptr) return WrongTypeError(key, "a string");
   return *text;
+}
+
+const MappedFile* GgufFile::FileOf(absl::Span<const std::byte> part) const {
+  const auto inside = [&](const std::unique_ptr<MappedFile>& file) {
+    const absl::Span<const std::byte> bytes = file->bytes();
+    return std::less_equal<>()(bytes.data(), part.data()) &&
+           std::less<>()(part.data(), bytes.data() + bytes.size());
+  };
+  const auto found =
+      std::find_if(impl_->files.begin(), impl_->files.end(), inside);
+  return found == impl_->files.end() ? nullptr : found->get();
+}
+
+absl::Status GgufFile::ReadIn(absl::Span<const std::byte> part) const {
+  const MappedFile* file = FileOf(part);
+  return file == nullptr ? absl::OkStatus() : file->ReadIn(part);
+}
+
+void GgufFile::DropPageCache(absl::Span<const std::byte> part) const {
+  const MappedFile* file = FileOf(part);
+  if (file != nullptr) file->DropPageCache(part);
 }
 
 void GgufFile::DropPageCache() const {

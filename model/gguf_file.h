@@ -18,6 +18,8 @@
 
 namespace mlad {
 
+class MappedFile;
+
 struct GgufArray;
 using GgufValue = std::variant<uint64_t, int64_t, double, bool, std::string,
                                GgufArray>;  // integers widened
@@ -69,7 +71,11 @@ class GgufFile {
   absl::StatusOr<bool> GetBool(std::string_view key) const;
   absl::StatusOr<std::string> GetString(std::string_view key) const;
 
-  /// Drops the page cache of the mapped data (after loading).
+  /// As MappedFile's, for part of a tensor's data. Bytes that were parsed and
+  /// not opened stay as they are.
+  absl::Status ReadIn(absl::Span<const std::byte> part) const;
+  void DropPageCache(absl::Span<const std::byte> part) const;
+  /// Drops the page cache of all files.
   void DropPageCache() const;
 
  private:
@@ -82,6 +88,9 @@ class GgufFile {
   /// Opens the siblings of the first part at `path` and takes their tensors.
   absl::Status AddOtherParts(const std::string& path, const Options& options);
   absl::Status AddPart(std::unique_ptr<GgufFile> part);
+
+  /// The file that `part` is mapped from; null for bytes that were parsed.
+  const MappedFile* FileOf(absl::Span<const std::byte> part) const;
 
   struct Impl;
   std::unique_ptr<Impl> impl_;

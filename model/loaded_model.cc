@@ -87,8 +87,9 @@ absl::StatusOr<ModelWeights> LoadedModel::LoadWeights(
   }
   WeightLayout layout =
       LayOutWeights(file, shape_, plan_.experts, nodes, bases);
-  MLAD_RETURN_IF_ERROR(
-      RunPackJobs(layout.jobs, executor, {options.progress, options.cancel}));
+  MLAD_RETURN_IF_ERROR(RunPackJobs(
+      layout.jobs, executor,
+      {&file, options.drop_page_cache, options.progress, options.cancel}));
   return std::move(layout.weights);
 }
 

@@ -32,6 +32,9 @@ struct LoadOptions {
   ExpertPlan experts;        // as wished: the plan resolves it
   int64_t cache_tokens = 0;  // over all sequences
   int64_t chunk_tokens = 0;  // rows of an expanded span; 0: chosen
+  /// Leaves no pages of the file in the page cache: they would crowd out, or be
+  /// laid beside, the memory that the plan counts on.
+  bool drop_page_cache = false;
   /// Called from loading threads, one at a time, with 0 to 1.
   std::function<void(double)> progress;
   /// Loading stops soon after it turns true; may be null.
@@ -52,7 +55,7 @@ class LoadedModel {
   /// needed afterwards. `topology` and `executor` outlive the result; loading
   /// uses the executor.
   /// Errors: those of PlanModel, NodeRegion::Allocate, LatentCache::Create;
-  /// kCancelled.
+  /// kDataLoss when the file shrinks meanwhile; kCancelled.
   static absl::StatusOr<std::unique_ptr<LoadedModel>> Load(
       const GgufFile& file, const Topology& topology, Executor& executor,
       const LoadOptions& options);

@@ -1,6 +1,7 @@
 #include "model/mapped_file.h"
 
 #include <cerrno>
+#include <cstdint>
 #include <cstring>
 
 #include <fcntl.h>
@@ -84,7 +85,7 @@ absl::StatusOr<std::unique_ptr<MappedFile>> MappedFile::Open(
                      " bytes cannot be mapped: ", std::strerror(errno)));
   }
   return std::unique_ptr<MappedFile>(new MappedFile(
-      descriptor.Release(),
+      path, descriptor.Release(),
       absl::MakeConstSpan(static_cast<const std::byte*>(address), size)));
 }
 
@@ -93,12 +94,43 @@ MappedFile::~MappedFile() {
   close(descriptor_);
 }
 
-void MappedFile::DropPageCache() const {
+absl::Status MappedFile::ReadIn(absl::Span<const std::byte> part) const {
+  if (part.empty()) return absl::OkStatus();
+  const intptr_t page = sysconf(_SC_PAGESIZE);
+  const intptr_t begin = reinterpret_cast<intptr_t>(part.data()) / page * page;
+  const size_t bytes =
+      reinterpret_cast<intptr_t>(part.data() + part.size()) - begin;
+  void* const address = reinterpret_cast<void*>(begin);
+  // The first asks for all of it at once, the second waits until it is there.
+  madvise(address, bytes, MADV_WILLNEED);
+  while (madvise(address, bytes, MADV_POPULATE_READ) != 0) {
+    const int error = errno;
+    if (error == EINTR || error == EAGAIN) continue;
+    if (error != EFAULT && error != EHWPOISON && error != EIO) break;
+    return absl::DataLossError(absl::StrCat(
+        "bytes ", part.data() - bytes_.data(), " to ",
+        part.data() + part.size() - bytes_.data(), " of '", path_,
+        "' can no longer be read: the file was cut short while it was loaded, "
+        "or its disk fails; check the disk and copy the file again"));
+  }
+  return absl::OkStatus();
+}
+
+void MappedFile::DropPageCache(absl::Span<const std::byte> part) const {
+  const int64_t page = sysconf(_SC_PAGESIZE);
+  const int64_t begin = (part.data() - bytes_.data() + page - 1) / page * page;
+  const bool to_the_end =
+      part.data() + part.size() == bytes_.data() + bytes_.size();
+  const int64_t last = part.data() + part.size() - bytes_.data();
+  const int64_t end = to_the_end ? last : last / page * page;
+  if (end <= begin) return;
   // The advice to the file skips pages that are still mapped somewhere, so
   // they leave this process's page table first. Both are advice: no error
   // matters.
-  madvise(const_cast<std::byte*>(bytes_.data()), bytes_.size(), MADV_DONTNEED);
-  posix_fadvise(descriptor_, 0, 0, POSIX_FADV_DONTNEED);
+  madvise(const_cast<std::byte*>(bytes_.data()) + begin, end - begin,
+          MADV_DONTNEED);
+  posix_fadvise(descriptor_, begin, to_the_end ? 0 : end - begin,
+                POSIX_FADV_DONTNEED);
 }
 
 }  // namespace mlad

@@ -1,9 +1,11 @@
 #include "model/pack_jobs.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstdint>
 #include <mutex>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace mlad {
@@ -38,14 +40,59 @@ class ProgressMeter {
   int64_t done_bytes_ = 0;
 };
 
+/// Reads, packs and lets go; remembers the first thing that went wrong.
+class JobRunner {
+ public:
+  JobRunner(absl::Span<const PackJob> jobs, const PackJobOptions& options)
+      : options_(options), meter_(jobs, options.progress) {}
+
+  void Run(const PackJob& job) {
+    if (failed_ || cancelled()) return;
+    const auto source = absl::MakeConstSpan(job.source, SourceBytes(job));
+    if (options_.file != nullptr) {
+      absl::Status status = options_.file->ReadIn(source);
+      if (!status.ok()) return Fail(std::move(status));
+    }
+    RunPackJob(job);
+    if (options_.file != nullptr && options_.drop_page_cache) {
+      options_.file->DropPageCache(source);
+    }
+    meter_.Add(job);
+  }
+
+  /// When no job runs any more.
+  absl::Status Finish() {
+    // Jobs that end within a page have left it.
+    if (options_.file != nullptr && options_.drop_page_cache) {
+      options_.file->DropPageCache();
+    }
+    if (failed_) return status_;
+    return cancelled() ? absl::CancelledError("loading was cancelled")
+                       : absl::OkStatus();
+  }
+
+ private:
+  bool cancelled() const {
+    return options_.cancel != nullptr && options_.cancel->load();
+  }
+  void Fail(absl::Status status) {
+    std::lock_guard lock(mutex_);
+    if (!failed_) status_ = std::move(status);
+    failed_ = true;
+  }
+
+  const PackJobOptions& options_;
+  ProgressMeter meter_;
+  std::mutex mutex_;
+  absl::Status status_;
+  std::atomic<bool> failed_{false};
+};
+
 }  // namespace
 
 absl::Status RunPackJobs(absl::Span<const PackJob> jobs, Executor& executor,
                          const PackJobOptions& options) {
-  ProgressMeter meter(jobs, options.progress);
-  const auto cancelled = [&] {
-    return options.cancel != nullptr && options.cancel->load();
-  };
+  JobRunner runner(jobs, options);
   std::vector<std::vector<const PackJob*>> by_node(executor.nodes());
   for (const PackJob& job : jobs) by_node[job.node].push_back(&job);
   std::vector<std::jthread> nodes;
@@ -53,16 +100,11 @@ absl::Status RunPackJobs(absl::Span<const PackJob> jobs, Executor& executor,
     nodes.emplace_back([&, node] {
       const auto& own = by_node[node];
       executor.ParallelFor(node, static_cast<int64_t>(own.size()),
-                           [&](int64_t i) {
-                             if (cancelled()) return;
-                             RunPackJob(*own[i]);
-                             meter.Add(*own[i]);
-                           });
+                           [&](int64_t i) { runner.Run(*own[i]); });
     });
   }
   for (std::jthread& node : nodes) node.join();
-  return cancelled() ? absl::CancelledError("loading was cancelled")
-                     : absl::OkStatus();
+  return runner.Finish();
 }
 
 }  // namespace mlad

@@ -230,15 +230,20 @@ std::vector<EmbeddingShard> WeightPlacer::Embedding(const std::string& name) {
   std::vector<EmbeddingShard> result;
   for (int node = 0; node < nodes_; ++node) {
     const WorkRange range = SplitEvenly(tensor.rows(), nodes_, node);
-    PackJob job;
-    job.kind = PackJob::Kind::kCopyBytes;
-    job.node = node;
-    job.source = At(tensor.data, range.begin * row_bytes);
-    job.rows = range.end - range.begin;
-    job.cols = row_bytes;
-    job.out = memory_[node].Take<std::byte>(job.rows * row_bytes);
-    jobs_.push_back(job);
-    result.push_back({range, job.out});
+    std::byte* const out =
+        memory_[node].Take<std::byte>(range.size() * row_bytes);
+    const int64_t rows_per_job = std::max<int64_t>(1, kJobBytes / row_bytes);
+    for (int64_t row = 0; row < range.size(); row += rows_per_job) {
+      PackJob job;
+      job.kind = PackJob::Kind::kCopyBytes;
+      job.node = node;
+      job.source = At(tensor.data, (range.begin + row) * row_bytes);
+      job.rows = std::min(rows_per_job, range.size() - row);
+      job.cols = row_bytes;
+      job.out = out + row * row_bytes;
+      jobs_.push_back(job);
+    }
+    result.push_back({range, out});
   }
   return result;
 }

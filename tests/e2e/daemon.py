@@ -62,6 +62,13 @@ class Daemon:
     def tcp_address(self):
         return self.wait_for_log(r"listening on (127\.0\.0\.1:\d+)")[1]
 
+    def cpu_seconds(self):
+        """Of all threads, in user and kernel mode, since the start."""
+        stat = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text(
+            encoding="utf-8")
+        user, system = stat.rsplit(")", 1)[1].split()[11:13]
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
     def stop(self):
         """SIGTERM; returns the exit status."""
         if self.process.poll() is None:

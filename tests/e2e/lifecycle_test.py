@@ -1,10 +1,12 @@
 """Starting, stopping and what stands in the way of it."""
 
+import os
 import pathlib
 import signal
 import socket
 import subprocess
 import tempfile
+import time
 import unittest
 
 from daemon import BIN, DEMO_MODEL, Daemon, run_mlad
@@ -75,6 +77,32 @@ class LifecycleTest(unittest.TestCase):
             with Daemon("--config", path, "--kv", "q6_0") as daemon:
                 info = daemon.ctl_json("topology")["model"]
                 self.assertEqual(info["kv_type"], "q6_0")
+
+    def test_an_idle_daemon_uses_no_cpu(self):
+        with Daemon("--nodes", "2", "--threads-per-node", "2") as daemon:
+            daemon.ctl_json("generate", "Call me", "-n", "20")
+            time.sleep(0.5)  # workers spin for some time before they sleep
+            before = daemon.cpu_seconds()
+            time.sleep(3)
+            # gRPC looks at its timers now and then.
+            self.assertLess(daemon.cpu_seconds() - before, 0.06)
+
+    def test_loading_leaves_the_page_cache_alone(self):
+        with tempfile.TemporaryDirectory() as folder:
+            kind = subprocess.run(["stat", "-f", "-c", "%T", folder], check=True,
+                                  capture_output=True, text=True).stdout
+            if kind.strip() == "tmpfs":
+                self.skipTest("the folder for temporary files is in memory")
+            model = pathlib.Path(folder, "model.gguf")
+            subprocess.run([BIN / "mla-synth", "--preset", "v3mini", "-o",
+                            model], check=True, capture_output=True)
+            with open(model, "rb") as file:
+                os.fsync(file.fileno())
+            with Daemon("--model", model):
+                cached = subprocess.run(
+                    ["fincore", "--bytes", "--noheadings", "--output", "RES",
+                     model], check=True, capture_output=True, text=True)
+        self.assertEqual(int(cached.stdout), 0)
 
     def test_isa_can_be_forced(self):
         with Daemon(MLAD_ISA="scalar") as daemon:

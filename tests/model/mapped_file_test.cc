@@ -1,8 +1,13 @@
 #include "model/mapped_file.h"
 
 #include <filesystem>
+#include <vector>
 
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "gmock/gmock.h"
@@ -14,6 +19,8 @@
 namespace mlad {
 namespace {
 
+using ::testing::AllOf;
+using ::testing::Each;
 using ::testing::HasSubstr;
 
 std::string OpenError(const std::string& path, absl::StatusCode code) {
@@ -31,6 +38,63 @@ TEST(MappedFile, ShowsTheBytes) {
   EXPECT_EQ((*file)->bytes()[0], std::byte{77});
   (*file)->DropPageCache();
   EXPECT_EQ((*file)->bytes()[0], std::byte{77});
+}
+
+/// Which pages of the bytes are in the page cache.
+std::vector<unsigned char> InPageCache(absl::Span<const std::byte> bytes) {
+  std::vector<unsigned char> pages((bytes.size() + 4095) / 4096);
+  EXPECT_EQ(
+      mincore(const_cast<std::byte*>(bytes.data()), bytes.size(), pages.data()),
+      0);
+  for (unsigned char& page : pages) page &= 1;
+  return pages;
+}
+
+/// A file of whole and partial pages that is on the disk, not only in memory;
+/// empty where the file system has no disk.
+std::string WriteFileOnDisk(size_t bytes) {
+  const std::string path =
+      WriteTestFile("disk", std::vector<std::byte>(bytes, std::byte{5}));
+  struct statfs system {};
+  EXPECT_EQ(statfs(path.c_str(), &system), 0);
+  if (system.f_type == TMPFS_MAGIC) return "";
+  const int file = open(path.c_str(), O_RDONLY);
+  EXPECT_EQ(fsync(file), 0);
+  close(file);
+  return path;
+}
+
+TEST(MappedFile, DropsThePagesWithinAPart) {
+  const std::string path = WriteFileOnDisk(64 * 4096 + 100);
+  if (path.empty()) GTEST_SKIP() << "the test folder is in memory";
+  const auto file = *MappedFile::Open(path);
+  const absl::Span<const std::byte> bytes = file->bytes();
+  ASSERT_TRUE(file->ReadIn(bytes).ok());
+  EXPECT_THAT(InPageCache(bytes), Each(1));
+  file->DropPageCache(bytes.subspan(3 * 4096 + 1, 8 * 4096));
+  const auto pages = InPageCache(bytes);
+  EXPECT_EQ(pages[3], 1) << "it is in the part partly only";
+  EXPECT_EQ(pages[4], 0);
+  EXPECT_EQ(pages[10], 0);
+  EXPECT_EQ(pages[11], 1);
+  file->DropPageCache(bytes.subspan(60 * 4096));
+  EXPECT_EQ(InPageCache(bytes).back(), 0) << "the last page, a partial one";
+  file->DropPageCache();
+  EXPECT_THAT(InPageCache(bytes), Each(0));
+  EXPECT_EQ(bytes[7 * 4096], std::byte{5});
+}
+
+TEST(MappedFile, WhatWasCutOffIsAnErrorAndNoSignal) {
+  const std::string path = WriteFileOnDisk(64 * 4096);
+  if (path.empty()) GTEST_SKIP() << "the test folder is in memory";
+  const auto file = *MappedFile::Open(path);
+  ASSERT_EQ(truncate(path.c_str(), 10 * 4096), 0);
+  EXPECT_TRUE(file->ReadIn(file->bytes().subspan(0, 10 * 4096)).ok());
+  const absl::Status status =
+      file->ReadIn(file->bytes().subspan(9 * 4096, 2 * 4096));
+  EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss);
+  EXPECT_THAT(std::string(status.message()),
+              AllOf(HasSubstr("'" + path + "'"), HasSubstr("cut short")));
 }
 
 TEST(MappedFile, MissingFile) {
