@@ -1,4 +1,5 @@
 #include <iostream>
+#include <set>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -83,6 +84,31 @@ void ShowStats(const v1::Stats& stats, bool json, bool redraw) {
   std::cout << StatsAsText(stats, Colours()) << std::flush;
 }
 
+std::string NodesAsText(const v1::Topology& topology) {
+  Table table({"node", "kernel's node", "socket", "cpus", "workers", "cores",
+               "threads", "L3 caches", "memory", "distances", "heads"});
+  for (const v1::TopologyNode& node : topology.nodes()) {
+    const std::set<int> caches(node.l3_groups().begin(),
+                               node.l3_groups().end());
+    table.Add(
+        {NodeName(node.node(), node.simulated()), absl::StrCat(node.os_index()),
+         node.package() < 0 ? "?" : absl::StrCat(node.package()),
+         CpuList(node.cpus()), absl::StrCat(node.workers()),
+         absl::StrCat(node.cores()), absl::StrCat(node.hardware_threads()),
+         caches.contains(-1) ? "?" : absl::StrCat(caches.size()),
+         HumanBytes(node.memory_bytes()),
+         node.distances().empty() ? "?" : absl::StrJoin(node.distances(), " "),
+         node.head_begin() == node.head_end()
+             ? "none"
+             : absl::StrCat(node.head_begin(), "-", node.head_end() - 1)});
+  }
+  std::string text = table.ToString(Colours());
+  for (const std::string& note : topology.notes()) {
+    absl::StrAppend(&text, "note: ", note, "\n");
+  }
+  return text;
+}
+
 absl::Status ShowTopology(const v1::Topology& topology,
                           const v1::ModelInfo& model, bool json) {
   if (json) {
@@ -98,17 +124,7 @@ absl::Status ShowTopology(const v1::Topology& topology,
       model.layers(), model.attention_heads(), model.routed_experts(),
       model.kv_type(), model.context_tokens(), model.kv_bytes_per_token(),
       topology.isa());
-  Table table({"node", "kernel's node", "cpus", "workers", "memory", "heads"});
-  for (const v1::TopologyNode& node : topology.nodes()) {
-    table.Add(
-        {NodeName(node.node(), node.simulated()), absl::StrCat(node.os_index()),
-         CpuList(node.cpus()), absl::StrCat(node.workers()),
-         HumanBytes(node.memory_bytes()),
-         node.head_begin() == node.head_end()
-             ? "none"
-             : absl::StrCat(node.head_begin(), "-", node.head_end() - 1)});
-  }
-  std::cout << table.ToString(Colours());
+  std::cout << NodesAsText(topology);
   return absl::OkStatus();
 }
 

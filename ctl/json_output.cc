@@ -77,12 +77,20 @@ nlohmann::json ToJson(const v1::Topology& topology) {
                      {"os_index", node.os_index()},
                      {"simulated", node.simulated()},
                      {"cpus", node.cpus()},
+                     {"package", node.package()},
+                     {"l3_groups", node.l3_groups()},
                      {"workers", node.workers()},
+                     {"cores", node.cores()},
+                     {"hardware_threads", node.hardware_threads()},
                      {"memory_bytes", node.memory_bytes()},
+                     {"memory_bandwidth_mb_s", node.memory_bandwidth_mb_s()},
+                     {"memory_latency_ns", node.memory_latency_ns()},
+                     {"distances", node.distances()},
                      {"head_begin", node.head_begin()},
                      {"head_end", node.head_end()}});
   }
-  return {{"isa", topology.isa()}, {"nodes", nodes}};
+  return {
+      {"isa", topology.isa()}, {"nodes", nodes}, {"notes", topology.notes()}};
 }
 
 nlohmann::json ToJson(const v1::ModelInfo& info) {

@@ -203,6 +203,7 @@ absl::StatusOr<PlacementPlan> MakePlacementPlan(const Topology& topology,
     plan.kv_bytes_capacity += node.kv_bytes_capacity;
     plan.nodes.push_back(node);
   }
+  plan.notes.assign(topology.notes().begin(), topology.notes().end());
   if (absl::Status fits = CheckThatItFits(plan, model); !fits.ok()) return fits;
   return plan;
 }

@@ -86,6 +86,8 @@ struct NodePlan {
 
 struct PlacementPlan {
   std::vector<NodePlan> nodes;
+  /// Sentences about what of the machine is not used or is simulated.
+  std::vector<std::string> notes;
   int64_t weights_bytes = 0;
   int64_t compute_bytes = 0;
   int64_t kv_bytes_capacity = 0;

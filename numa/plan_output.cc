@@ -73,6 +73,23 @@ std::string Bar(const NodePlan& node) {
   return line + "\n";
 }
 
+nlohmann::ordered_json DescriptionAsJson(const NodeDescription& node) {
+  nlohmann::ordered_json row;
+  row["node"] = node.node;
+  row["os_index"] = node.os_index;
+  row["package"] = node.package;
+  row["cpus"] = node.cpus;
+  row["l3_groups"] = node.l3_groups;
+  row["cores"] = node.cores;
+  row["hardware_threads"] = node.hardware_threads;
+  row["simulated"] = node.simulated;
+  row["memory_bytes"] = node.memory_bytes;
+  row["memory_bandwidth_mb_s"] = node.bandwidth_mb_s;
+  row["memory_latency_ns"] = node.latency_ns;
+  row["distances"] = node.distances;
+  return row;
+}
+
 }  // namespace
 
 std::string PlanAsText(const PlacementPlan& plan) {
@@ -103,19 +120,18 @@ std::string PlanAsText(const PlacementPlan& plan) {
     absl::StrAppend(&text, ", room for ", plan.experts.replicas,
                     " replicas a layer on every node");
   }
-  return text + "\n";
+  absl::StrAppend(&text, "\n");
+  for (const std::string& note : plan.notes) {
+    absl::StrAppend(&text, "note: ", note, "\n");
+  }
+  return text;
 }
 
 std::string PlanAsJson(const PlacementPlan& plan) {
   nlohmann::ordered_json json;
   json["nodes"] = nlohmann::ordered_json::array();
   for (const NodePlan& node : plan.nodes) {
-    nlohmann::ordered_json row;
-    row["node"] = node.description.node;
-    row["os_index"] = node.description.os_index;
-    row["cpus"] = node.description.cpus;
-    row["simulated"] = node.description.simulated;
-    row["memory_bytes"] = node.description.memory_bytes;
+    nlohmann::ordered_json row = DescriptionAsJson(node.description);
     row["reserved_bytes"] = node.reserved_bytes;
     row["heads"] = {node.heads.begin, node.heads.end};
     row["experts"] = node.experts;
@@ -134,6 +150,7 @@ std::string PlanAsJson(const PlacementPlan& plan) {
   json["context_tokens"] = plan.context_tokens;
   json["moe_placement"] = MoePlacementName(plan.experts.placement);
   json["replicated_experts"] = plan.experts.replicas;
+  json["notes"] = plan.notes;
   return json.dump();
 }
 

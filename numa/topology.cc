@@ -151,6 +151,7 @@ absl::StatusOr<std::unique_ptr<Topology>> Topology::Create(
         "the cgroup's cpuset.cpus and cpuset.mems"));
   }
   MLAD_RETURN_IF_ERROR(result->ChooseNodes(machine.nodes, options));
+  result->DescribeDistances();
   return result;
 }
 
@@ -181,6 +182,16 @@ absl::Status Topology::ChooseNodes(const std::vector<MachineNode>& found,
         count, found_count));
   }
   return absl::OkStatus();
+}
+
+void Topology::DescribeDistances() {
+  for (NodeDescription& from : nodes_) {
+    for (const NodeDescription& to : nodes_) {
+      const std::optional<int> distance = Distance(from.node, to.node);
+      if (distance.has_value()) from.distances.push_back(*distance);
+    }
+    if (from.distances.size() < nodes_.size()) from.distances.clear();
+  }
 }
 
 std::optional<int> Topology::Distance(int from, int to) const {

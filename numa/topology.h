@@ -48,6 +48,9 @@ struct NodeDescription {
                                // does not say
   int64_t bandwidth_mb_s = 0;  // of its memory as the firmware tells; 0: it
   int64_t latency_ns = 0;      // does not
+  /// [nodes] The firmware's relative distance (SLIT: 10 is local) to each
+  /// node's memory; empty when it does not tell.
+  std::vector<int> distances;
 };
 
 class Topology {
@@ -87,6 +90,7 @@ class Topology {
   Topology();
   absl::Status ChooseNodes(const std::vector<MachineNode>& found,
                            const TopologyOptions& options);
+  void DescribeDistances();
 
   hwloc_topology* handle_ = nullptr;
   std::vector<NodeDescription> nodes_;

@@ -57,6 +57,22 @@ void FillNodeStats(const NodePlan& plan, const NodeCounters& counters,
   }
 }
 
+void FillDescription(const NodeDescription& from, v1::TopologyNode& out) {
+  out.set_node(from.node);
+  out.set_os_index(from.os_index);
+  out.set_package(from.package);
+  out.set_simulated(from.simulated);
+  out.mutable_cpus()->Add(from.cpus.begin(), from.cpus.end());
+  out.mutable_l3_groups()->Add(from.l3_groups.begin(), from.l3_groups.end());
+  out.set_workers(static_cast<int32_t>(from.cpus.size()));
+  out.set_cores(from.cores);
+  out.set_hardware_threads(from.hardware_threads);
+  out.set_memory_bytes(from.memory_bytes);
+  out.set_memory_bandwidth_mb_s(from.bandwidth_mb_s);
+  out.set_memory_latency_ns(from.latency_ns);
+  out.mutable_distances()->Add(from.distances.begin(), from.distances.end());
+}
+
 }  // namespace
 
 v1::Stats MakeStats(const ServerState& state) {
@@ -88,15 +104,10 @@ v1::Stats MakeStats(const ServerState& state) {
 v1::Topology MakeTopology(const ServedModel& model) {
   v1::Topology topology;
   topology.set_isa(std::string(model.isa()));
+  for (const std::string& note : model.plan().notes) topology.add_notes(note);
   for (const NodePlan& plan : model.plan().nodes) {
     v1::TopologyNode& node = *topology.add_nodes();
-    node.set_node(plan.description.node);
-    node.set_os_index(plan.description.os_index);
-    node.set_simulated(plan.description.simulated);
-    node.mutable_cpus()->Add(plan.description.cpus.begin(),
-                             plan.description.cpus.end());
-    node.set_workers(static_cast<int32_t>(plan.description.cpus.size()));
-    node.set_memory_bytes(plan.description.memory_bytes);
+    FillDescription(plan.description, node);
     node.set_head_begin(plan.heads.begin);
     node.set_head_end(plan.heads.end);
   }

@@ -293,6 +293,7 @@ TEST(PlanAsText, SmallAndUnstatedMemory) {
                                       SmallModel(), 32);
   const std::string text = PlanAsText(*plan);
   EXPECT_THAT(text, HasSubstr("0 sim"));
+  EXPECT_THAT(text, HasSubstr("note: 2 nodes were asked for"));
   EXPECT_THAT(text, HasSubstr("not stated"));
 }
 
@@ -309,6 +310,8 @@ TEST(PlanAsJson, HasTheAgreedFields) {
     EXPECT_EQ(node.at("node"), n);
     EXPECT_EQ(node.at("cpus").size(), 4u);
     EXPECT_EQ(node.at("simulated"), false);
+    EXPECT_EQ(node.at("package"), n);
+    EXPECT_EQ(node.at("cores"), 4);
     EXPECT_EQ(node.at("kv_bytes_used"), 0);
     EXPECT_EQ(node.at("kv_pages_used"), 0);
     weights += node.at("weights_bytes").get<int64_t>();

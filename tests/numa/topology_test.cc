@@ -276,6 +276,7 @@ TEST_F(XmlTopology, DistancesAndAttributesAreRead) {
   EXPECT_EQ(topology->Distance(0, 0), 10);
   EXPECT_EQ(topology->Distance(0, 1), 32);
   EXPECT_EQ(topology->Distance(1, 0), 31);
+  EXPECT_THAT(topology->nodes()[1].distances, ElementsAre(31, 10));
   EXPECT_EQ(topology->nodes()[0].bandwidth_mb_s, 0);
   EXPECT_EQ(topology->nodes()[1].bandwidth_mb_s, 460800);
 }
@@ -303,6 +304,7 @@ TEST(Topology, MissingXmlFileIsNamed) {
 TEST(Topology, NoDistancesWhereNoneAreTold) {
   const auto topology = Make({.source = "pack:2 [numa] core:2 pu:1"});
   EXPECT_EQ(topology->Distance(0, 1), std::nullopt);
+  EXPECT_TRUE(topology->nodes()[0].distances.empty());
 }
 
 TEST(Topology, ThisMachineHasItsCpusAndMemory) {

@@ -52,6 +52,9 @@ TEST_F(Admin, TopologyAndModelInfo) {
   EXPECT_EQ(topology->nodes(1).head_end(), 4);
   EXPECT_EQ(topology->nodes(1).workers(), 2);
   EXPECT_EQ(topology->nodes(1).memory_bytes(), 1 << 30);
+  EXPECT_EQ(topology->nodes(1).package(), 1);
+  EXPECT_THAT(topology->nodes(1).distances(), ElementsAre(21, 10));
+  EXPECT_THAT(topology->notes(), ElementsAre("some are simulated"));
 
   const auto info = client().GetModelInfo();
   ASSERT_TRUE(info.ok()) << info.status();

@@ -36,6 +36,8 @@ NodePlan MakeNode(int node) {
   plan.description.simulated = true;
   plan.description.cpus = {2 * node, 2 * node + 1};
   plan.description.memory_bytes = 1 << 30;
+  plan.description.package = node;
+  plan.description.distances = {node == 0 ? 10 : 21, node == 0 ? 21 : 10};
   plan.heads = {.begin = 2 * node, .end = 2 * node + 2};
   plan.weights_bytes = 1000 + node;
   plan.compute_bytes = 10;
@@ -65,6 +67,7 @@ FakeServedModel::FakeServedModel(absl::Duration pause)
             .shared_experts = 1,
             .kv_bytes_per_token = 306};
   plan_.nodes = {MakeNode(0), MakeNode(1)};
+  plan_.notes = {"some are simulated"};
   plan_.weights_bytes = 2001;
   plan_.compute_bytes = 20;
   plan_.kv_bytes_capacity = 1600;
