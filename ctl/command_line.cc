@@ -2,6 +2,8 @@
 
 #include <cstdlib>
 #include <iostream>
+#include <string>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 
@@ -27,6 +29,29 @@ Exit status: 0 done, 1 failed, 2 usage or request refused, 3 daemon not
 reachable, loading or draining, 4 queue or cache full, 5 timeout,
 130 interrupted.)text";
 
+int Complain(const std::string& sentence) {
+  std::cerr << "mla-ctl: " << sentence << "\nTry 'mla-ctl --help'.\n";
+  return kExitUsage;
+}
+
+/// CLI11 reads an empty text as the number 0.
+CLI::Validator NotEmpty() {
+  return {[](const std::string& text) -> std::string {
+            return text.empty() ? "there is no number" : "";
+          },
+          ""};
+}
+
+/// CLI11's own spells out the largest double, and lets -1 pass as a large
+/// unsigned number.
+CLI::Validator NotNegative() {
+  return {[](const std::string& text) -> std::string {
+            if (text.empty() || text[0] != '-') return "";
+            return absl::StrCat(text, " is negative; use 0 or more");
+          },
+          ""};
+}
+
 void AddInput(CLI::App& command, InputOptions& input, bool tokens) {
   command.add_option("text", input.words, "Text (default: standard input)");
   command.add_option("--file,-f", input.file, "Read the text from a file");
@@ -36,7 +61,8 @@ void AddInput(CLI::App& command, InputOptions& input, bool tokens) {
                    "Take the spelling of special tokens as plain text");
   if (!tokens) return;
   command.add_option("--tokens", input.tokens, "Token ids instead: 1,2,3")
-      ->delimiter(',');
+      ->delimiter(',')
+      ->check(NotEmpty());
 }
 
 void AddSampling(CLI::App& command, SamplingOptions& s) {
@@ -49,7 +75,8 @@ void AddSampling(CLI::App& command, SamplingOptions& s) {
                      "Over 0, to 10 (default 1)");
   command.add_option("--frequency-penalty", s.frequency_penalty, "-2 to 2");
   command.add_option("--presence-penalty", s.presence_penalty, "-2 to 2");
-  command.add_option("--seed", s.seed, "Repeats an answer");
+  command.add_option("--seed", s.seed, "Repeats an answer")
+      ->check(NotNegative());
   command.add_option("-n,--max-tokens", s.max_tokens,
                      "Tokens to generate at most");
   command
@@ -58,7 +85,8 @@ void AddSampling(CLI::App& command, SamplingOptions& s) {
   command
       .add_option("--stop-tokens", s.stop_tokens,
                   "Ids after which to end: 1,2,3")
-      ->delimiter(',');
+      ->delimiter(',')
+      ->check(NotEmpty());
   command.add_flag("--ignore-eos", s.ignore_eos,
                    "Go on after the model's end token");
   command.add_option("--logprobs", s.logprobs,
@@ -92,6 +120,7 @@ class ParserBuilder {
         Add("detokenize", "Token ids to text", RunDetokenize);
     detokenize->add_option("tokens", options_.input.tokens, "Ids: 1,2,3")
         ->delimiter(',')
+        ->check(NotEmpty())
         ->required();
     detokenize->add_flag("--special", options_.with_special,
                          "Spell out control tokens");
@@ -149,7 +178,7 @@ std::unique_ptr<CLI::App> MakeParser(CtlOptions& options,
       ->capture_default_str();
   app->add_option("--timeout", options.connection.timeout_s,
                   "Seconds after which the daemon stops working on it")
-      ->check(CLI::NonNegativeNumber);
+      ->check(NotNegative());
   app->require_subcommand(1);
   app->footer(kFooter);
   ParserBuilder builder(*app, options, commands);
@@ -166,9 +195,14 @@ int RunCommandLine(int argc, const char* const* argv) {
     app->parse(argc, argv);
   } catch (const CLI::Success& asked_for) {
     return app->exit(asked_for);
+  } catch (const CLI::RequiredError& error) {
+    const std::vector<std::string> unknown = app->remaining();
+    return Complain(
+        app->get_subcommands().empty() && !unknown.empty()
+            ? absl::StrCat("there is no command '", unknown.front(), "'")
+            : error.what());
   } catch (const CLI::Error& error) {
-    std::cerr << "mla-ctl: " << error.what() << "\nTry 'mla-ctl --help'.\n";
-    return kExitUsage;
+    return Complain(error.what());
   }
   for (const CtlCommand& command : commands) {
     if (command.app->parsed()) return command.run(options);

@@ -347,6 +347,10 @@ TEST_F(CommandsTest, WatchedStatsAreALineEach) {
 TEST_F(CommandsTest, TopologyShowsNodesAndModel) {
   v1::TopologyNode& node = *daemon_.topology.add_nodes();
   node.set_head_end(16);
+  node.set_package(1);
+  node.add_l3_groups(3);
+  node.add_distances(10);
+  daemon_.topology.add_notes("Node 7 is not used.");
   daemon_.topology.set_isa("avx2");
   daemon_.model.set_name("A Model");
   const Result text = Run({"topology"});
@@ -355,6 +359,11 @@ TEST_F(CommandsTest, TopologyShowsNodesAndModel) {
   const nlohmann::json json = Run({"topology", "--json"}).json();
   EXPECT_EQ(json["isa"], "avx2");
   EXPECT_EQ(json["nodes"][0]["head_end"], 16);
+  EXPECT_EQ(json["nodes"][0]["package"], 1);
+  EXPECT_EQ(json["nodes"][0]["l3_groups"], nlohmann::json({3}));
+  EXPECT_EQ(json["nodes"][0]["distances"], nlohmann::json({10}));
+  EXPECT_EQ(json["notes"][0], "Node 7 is not used.");
+  EXPECT_THAT(text.out, HasSubstr("note: Node 7 is not used."));
 }
 
 TEST_F(CommandsTest, ExpertsShowsTheBusiestAndReplicas) {
@@ -445,6 +454,9 @@ TEST_F(CommandsTest, MistakesOnTheCommandLineAreUsageErrors) {
                                              {"generate", "--frobnicate"},
                                              {"generate", "--top-k", "many"},
                                              {"generate", "--tokens", "1,two"},
+                                             {"generate", "--tokens", ""},
+                                             {"generate", "x", "--seed", "-1"},
+                                             {"detokenize", ""},
                                              {"stats", "--watch", "0"},
                                              {"completion", "tcsh"},
                                              {"--timeout", "-1", "health"}}) {
@@ -453,6 +465,11 @@ TEST_F(CommandsTest, MistakesOnTheCommandLineAreUsageErrors) {
     EXPECT_THAT(result.err, testing::StartsWith("mla-ctl: "));
     EXPECT_EQ(result.out, "");
   }
+}
+
+TEST_F(CommandsTest, AnUnknownCommandIsNamed) {
+  EXPECT_THAT(Run({"frobnicate"}, "", false).err, HasSubstr("'frobnicate'"));
+  EXPECT_THAT(Run({}, "", false).err, HasSubstr("subcommand is required"));
 }
 
 TEST_F(CommandsTest, HelpHasExamplesAndExitStatuses) {

@@ -3,6 +3,8 @@
 import concurrent.futures
 import json
 import math
+import os
+import pty
 import signal
 import subprocess
 import time
@@ -67,6 +69,82 @@ class ClientTest(unittest.TestCase):
         self.assertEqual(first["token_ids"], again["token_ids"])
         others = [answer("--seed", s)["token_ids"] for s in (1, 2, 3)]
         self.assertNotEqual(others[0], others[1])
+
+    def test_each_sampling_option_reaches_the_sampler(self):
+        def ids(*options):
+            return self.daemon.ctl_json(
+                "generate", "In the beginning", "--ignore-eos", "-n", 48,
+                "--seed", 5, *options)["token_ids"]
+        greedy = ids("--greedy")
+        drawn = ids()
+        self.assertNotEqual(drawn, greedy)
+        # Each of these leaves one token to draw from.
+        for only in (["--temperature", 0], ["--top-k", 1], ["--top-p", 1e-6],
+                     ["--min-p", 0.9999], ["--temperature", 1e-3]):
+            with self.subTest(only):
+                self.assertEqual(ids(*only), greedy)
+        # Each of these changes what is drawn.
+        for other in (["--temperature", 1.5], ["--top-k", 2],
+                      ["--top-p", 0.3], ["--min-p", 0.5]):
+            with self.subTest(other):
+                self.assertNotEqual(ids(*other), drawn)
+        repeats = len(greedy) - len(set(greedy))
+        self.assertGreater(repeats, 10)
+        for penalty in ("--repetition-penalty", "--frequency-penalty",
+                        "--presence-penalty"):
+            with self.subTest(penalty):
+                other = ids("--greedy", penalty, 2)
+                self.assertLess(len(other) - len(set(other)), repeats)
+
+    def test_end_of_text_may_be_ignored(self):
+        question = ["chat", "What is a whale?", "--greedy"]
+        answer = self.daemon.ctl_json(*question)
+        more = self.daemon.ctl_json(*question, "--ignore-eos", "-n", 200)
+        self.assertEqual(more["finish_reason"], "max_tokens")
+        self.assertEqual(len(more["token_ids"]), 200)
+        self.assertEqual(more["token_ids"][:len(answer["token_ids"])],
+                         answer["token_ids"])
+
+    def test_the_context_ends_an_answer(self):
+        answer = self.daemon.ctl_json("generate", "Call me", "--ignore-eos")
+        self.assertEqual(answer["finish_reason"], "context_full")
+        self.assertEqual(answer["usage"]["prompt_tokens"] +
+                         answer["usage"]["completion_tokens"], 1024)
+
+    def on_terminal(self, *arguments, **environment):
+        """What a terminal shows of standard output and error."""
+        terminal, other_end = pty.openpty()
+        with subprocess.Popen(
+                self.daemon.command(*arguments), stdin=subprocess.DEVNULL,
+                stdout=other_end, stderr=other_end,
+                env={**os.environ, "TERM": "xterm", **environment}) as process:
+            os.close(other_end)
+            shown = b""
+            while True:
+                try:
+                    part = os.read(terminal, 65536)
+                except OSError:  # the other end is closed
+                    break
+                if not part:
+                    break
+                shown += part
+        os.close(terminal)
+        self.assertEqual(process.returncode, 0, shown)
+        return shown.decode()
+
+    def test_colours_are_for_terminals_that_want_them(self):
+        self.assertIn("\x1b[1m", self.on_terminal("stats"))
+        self.assertNotIn("\x1b", self.on_terminal("stats", NO_COLOR="1"))
+        self.assertNotIn("\x1b", self.on_terminal("stats", TERM="dumb"))
+        self.assertNotIn("\x1b", self.daemon.ctl("stats").stdout)
+        json.loads(self.on_terminal("stats", "--json"))
+
+    def test_a_long_prompt_shows_progress_on_a_terminal(self):
+        text = "and the word of the Lord came unto me " * 90
+        shown = self.on_terminal("generate", "-n", "1", "--greedy", text)
+        self.assertRegex(shown, r"reading the prompt: \d+ of \d+ tokens")
+        piped = self.daemon.ctl("generate", "-n", "1", "--greedy", text)
+        self.assertEqual(piped.stderr, "")
 
     def test_neighbours_do_not_change_an_answer(self):
         def answer(prompt):
@@ -149,6 +227,7 @@ class ClientTest(unittest.TestCase):
         topology = self.daemon.ctl_json("topology")
         self.assertEqual([n["node"] for n in topology["nodes"]], [0, 1])
         self.assertEqual(topology["nodes"][-1]["head_end"], 8)
+        self.assertIn("simulated", topology["notes"][0])
         table = self.daemon.ctl("stats").stdout
         self.assertIn("KV capacity", table)
         self.assertNotIn("\x1b", table)

@@ -13,6 +13,7 @@ Needs Debian's python3-grpcio and python3-protobuf. Exit status 0: all is well.
 
 import argparse
 import subprocess
+import time
 import unittest
 
 import grpc
@@ -200,6 +201,50 @@ class ForeignClientTest(unittest.TestCase):
                 r.token.text + r.finish.text for r in self.generate(
                     max_tokens=12, sampling={"seed": 7, "temperature": 1.0}))
         self.assertEqual(answer(), answer())
+
+    def test_each_option_reaches_the_sampler(self):
+        def ids(sampling, **options):
+            return [r.token.id for r in self.generate(
+                max_tokens=24, ignore_eos=True,
+                sampling={"seed": 3, **sampling}, **options)
+                if r.WhichOneof("event") == "token"]
+        greedy = ids({"greedy": True})
+        for only in ({"temperature": 0.0}, {"top_k": 1}, {"top_p": 1e-6},
+                     {"min_p": 0.9999}):
+            with self.subTest(only):
+                self.assertEqual(ids(only), greedy)
+        self.assertNotEqual(ids({"temperature": 1.5}), greedy)
+        for penalty in ("repetition_penalty", "frequency_penalty",
+                        "presence_penalty"):
+            with self.subTest(penalty):
+                self.assertNotEqual(ids({"greedy": True, penalty: 2.0}), greedy)
+        stopped = ids({"greedy": True}, stop_token_ids=[greedy[5]])
+        self.assertEqual(stopped, greedy[:greedy.index(greedy[5]) + 1])
+
+    def test_logprobs_and_scores_agree(self):
+        answer = [r.token for r in self.generate(
+            max_tokens=8, logprobs=3, sampling={"greedy": True})
+            if r.WhichOneof("event") == "token"]
+        for token in answer:
+            self.assertEqual(len(token.alternatives), 3)
+            self.assertEqual(token.alternatives[0].id, token.id)
+        prompt = self.call("mlad.v1.Inference", "Tokenize", text=PROMPT).ids
+        ids = [*prompt, *(token.id for token in answer)]
+        scores = self.call("mlad.v1.Inference", "Score",
+                           tokens={"ids": ids}).scores
+        for token, score in zip(answer, scores[len(prompt) - 1:]):
+            self.assertEqual(score.id, token.id)
+            self.assertAlmostEqual(score.logprob, token.logprob, delta=0.02)
+
+    def test_a_deadline_ends_the_work(self):
+        with self.assertRaises(grpc.RpcError) as raised:
+            list(self.call("mlad.v1.Inference", "Generate", timeout=0.02,
+                           text=PROMPT, options={"ignore_eos": True}))
+        self.assertEqual(raised.exception.code(),
+                         grpc.StatusCode.DEADLINE_EXCEEDED)
+        deadline = time.monotonic() + 30
+        while self.call("mlad.v1.Admin", "GetStats").engine.running > 0:
+            self.assertLess(time.monotonic(), deadline)
 
     def test_cancel_ends_the_stream(self):
         stream = self.generate(ignore_eos=True)

@@ -2,9 +2,9 @@
 Kimi-K2's headers, dual sockets with one and four nodes each."""
 
 import json
+import resource
 import subprocess
 import tempfile
-import time
 import unittest
 
 from daemon import BIN, run_mlad
@@ -13,6 +13,12 @@ DUAL_96 = "pack:2 [numa(memory=768GB)] core:96 pu:2"
 DUAL_96_NPS4 = "pack:2 group:4 [numa(memory=192GB)] core:24 pu:2"
 # Largest over mean, less one.
 BALANCE = 0.02
+
+
+def processor_seconds():
+    """Of all programs that were run from here."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 class PlanTest(unittest.TestCase):
@@ -32,11 +38,13 @@ class PlanTest(unittest.TestCase):
         cls.folder.cleanup()
 
     def plan(self, model, topology, *arguments):
-        started = time.monotonic()
+        # Processor time, which is all it takes: on a busy machine the clock on
+        # the wall counts what others do.
+        before = processor_seconds()
         result = run_mlad(
             "plan", "--model", self.models[model], "--topology", topology,
             "--kv", "q8_kv", "--context", 65536, "--json", *arguments)
-        self.seconds = time.monotonic() - started
+        self.seconds = processor_seconds() - before
         self.assertEqual(result.returncode, 0, result.stderr)
         return json.loads(result.stdout)
 
