@@ -91,6 +91,14 @@ void BenchAbsorbedTile(benchmark::State& state, const KernelTable* kernels) {
                          benchmark::Counter::kIsRate);
 }
 
+/// The limit of the products above.
+void BenchPeak(benchmark::State& state, int64_t (*peak)(int64_t) noexcept) {
+  int64_t operations = 0;
+  for (auto _ : state) operations += peak(1000);
+  state.counters["flop"] = benchmark::Counter(static_cast<double>(operations),
+                                              benchmark::Counter::kIsRate);
+}
+
 void Register() {
   for (const KernelTable* kernels : SupportedKernels()) {
     const std::string isa(IsaName(kernels->isa));
@@ -110,6 +118,10 @@ void Register() {
                                  BenchAbsorbedTile, kernels)
         ->Arg(16)
         ->Arg(128);
+    benchmark::RegisterBenchmark(("peak_int8/" + isa).c_str(), BenchPeak,
+                                 kernels->peak_int8);
+    benchmark::RegisterBenchmark(("peak_f32/" + isa).c_str(), BenchPeak,
+                                 kernels->peak_f32);
   }
 }
 

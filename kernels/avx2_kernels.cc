@@ -44,6 +44,8 @@ const KernelTable kAvx2Kernels = {
     .decode_latent = DecodeLatent<Avx2>,
     .absorbed_tile = AbsorbedTile<Avx2>,
     .coded_attention = nullptr,
+    .peak_int8 = avx2::PeakInt8,
+    .peak_f32 = avx2::PeakF32,
 };
 
 }  // namespace mlad

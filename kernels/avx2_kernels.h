@@ -8,4 +8,7 @@ namespace mlad::avx2 {
 /// KernelTable::matmul for the formats that multiply quantised activations.
 void MatMulQuantized(const MatMulArgs& args) noexcept;
 
+int64_t PeakInt8(int64_t rounds) noexcept;
+int64_t PeakF32(int64_t rounds) noexcept;
+
 }  // namespace mlad::avx2

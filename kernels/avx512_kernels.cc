@@ -44,6 +44,8 @@ const KernelTable kAvx512Kernels = {
     .decode_latent = DecodeLatent<Avx512>,
     .absorbed_tile = AbsorbedTile<Avx512>,
     .coded_attention = &avx512::kCodedAttention,
+    .peak_int8 = avx512::PeakInt8,
+    .peak_f32 = avx512::PeakF32,
 };
 
 }  // namespace mlad

@@ -16,4 +16,7 @@ void PackValues(const CodedRows& rows, int64_t value_elements, int8_t* values,
 
 extern const CodedAttention kCodedAttention;
 
+int64_t PeakInt8(int64_t rounds) noexcept;
+int64_t PeakF32(int64_t rounds) noexcept;
+
 }  // namespace mlad::avx512

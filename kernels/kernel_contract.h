@@ -149,6 +149,13 @@ struct KernelTable {
   void (*absorbed_tile)(const AbsorbedTileArgs& args) noexcept;
   /// Null in tables where decoding Q8_KV rows is faster.
   const CodedAttention* coded_attention;
+
+  /// What a core can do at most with this table's instructions: `rounds` rounds
+  /// of products that do not wait for each other and touch no memory. They
+  /// return the operations done, a multiplication and an addition counting one
+  /// each; the same number every round.
+  int64_t (*peak_int8)(int64_t rounds) noexcept;  // summed in int32
+  int64_t (*peak_f32)(int64_t rounds) noexcept;
 };
 
 }  // namespace mlad

@@ -27,5 +27,7 @@ void Project(const ProjectArgs& args) noexcept;
 void PackValues(const CodedRows& rows, int64_t value_elements, int8_t* values,
                 float* scales) noexcept;
 void AttendCodes(const CodedTileArgs& args) noexcept;
+int64_t PeakInt8(int64_t rounds) noexcept;
+int64_t PeakF32(int64_t rounds) noexcept;
 
 }  // namespace mlad::scalar

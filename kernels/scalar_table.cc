@@ -27,6 +27,8 @@ const KernelTable kScalarKernels = {
     .decode_latent = scalar::DecodeLatent,
     .absorbed_tile = scalar::AbsorbedTile,
     .coded_attention = &kScalarCodedAttention,
+    .peak_int8 = scalar::PeakInt8,
+    .peak_f32 = scalar::PeakF32,
 };
 
 }  // namespace mlad

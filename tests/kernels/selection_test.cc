@@ -24,6 +24,8 @@ TEST(SupportedKernels, EndWithScalarAndHaveEveryFunction) {
     EXPECT_NE(kernels->encode_latent, nullptr);
     EXPECT_NE(kernels->decode_latent, nullptr);
     EXPECT_NE(kernels->absorbed_tile, nullptr);
+    EXPECT_NE(kernels->peak_int8, nullptr);
+    EXPECT_NE(kernels->peak_f32, nullptr);
   }
 }
 
