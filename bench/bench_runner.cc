@@ -2,63 +2,40 @@
 
 #include <algorithm>
 #include <chrono>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 
 #include "base/check.h"
 
 namespace mlad {
 namespace {
 
-/// Ids all over the vocabulary, so that experts and embedding rows vary.
-int32_t IdAt(int64_t position, int64_t sequence, int64_t vocab) {
-  const uint64_t mixed =
-      static_cast<uint64_t>(position * 7919 + sequence * 104729 + 17) *
-      0x9E3779B97F4A7C15u;
-  return static_cast<int32_t>((mixed >> 20) % static_cast<uint64_t>(vocab));
+using Clock = std::chrono::steady_clock;
+
+// Steps before the clock starts: the first ones meet cold caches.
+constexpr int64_t kWarmUpSteps = 4;
+
+double SecondsSince(Clock::time_point begin) {
+  return std::chrono::duration<double>(Clock::now() - begin).count();
 }
 
-void Ignore(int, int64_t, absl::Span<const float>) {}
+/// Indices into `values`, ascending by value.
+std::vector<size_t> Ascending(const std::vector<int64_t>& values) {
+  std::vector<size_t> order(values.size());
+  for (size_t i = 0; i < order.size(); ++i) order[i] = i;
+  std::stable_sort(order.begin(), order.end(),
+                   [&](size_t a, size_t b) { return values[a] < values[b]; });
+  return order;
+}
 
 }  // namespace
-
-double BenchRow::Median() const {
-  std::vector<double> sorted = tokens_per_s;
-  std::sort(sorted.begin(), sorted.end());
-  const size_t middle = sorted.size() / 2;
-  return sorted.size() % 2 == 1 ? sorted[middle]
-                                : (sorted[middle - 1] + sorted[middle]) / 2;
-}
-
-double BenchRow::Least() const {
-  return *std::min_element(tokens_per_s.begin(), tokens_per_s.end());
-}
-
-double BenchRow::Most() const {
-  return *std::max_element(tokens_per_s.begin(), tokens_per_s.end());
-}
-
-int64_t BenchPlan::CacheTokens() const {
-  int64_t most = 1;
-  for (const int64_t tokens : prompts) most = std::max(most, tokens);
-  for (const int64_t batch : batches) {
-    for (const int64_t depth : depths) {
-      for (const int64_t tokens : generations) {
-        // Pages are whole.
-        const int64_t each = (depth + tokens + kPagePositions - 1) /
-                             kPagePositions * kPagePositions;
-        most = std::max(most, batch * each);
-      }
-    }
-  }
-  return most;
-}
 
 /// Differences of the counters over the timed part.
 class BenchRunner::Meter {
  public:
-  Meter(const LoadedModel& model, const Executor& executor)
-      : model_(model), executor_(executor), before_(Read()) {}
+  explicit Meter(const Parts& parts) : parts_(parts), before_(Read()) {}
 
   void Finish(int64_t tokens, BenchRow& row) const {
     const Counters after = Read();
@@ -76,9 +53,9 @@ class BenchRunner::Meter {
   };
   Counters Read() const {
     Counters counters;
-    for (int node = 0; node < executor_.nodes(); ++node) {
-      const Traffic traffic = model_.transformer().traffic(node);
-      const NodeExecutionStats stats = executor_.stats(node);
+    for (int node = 0; node < parts_.executor.nodes(); ++node) {
+      const Traffic traffic = parts_.model.transformer().traffic(node);
+      const NodeExecutionStats stats = parts_.executor.stats(node);
       counters.bytes += traffic.local_bytes + traffic.remote_bytes;
       counters.busy_ns += stats.busy_ns;
       counters.barrier_ns += stats.barrier_ns;
@@ -86,113 +63,132 @@ class BenchRunner::Meter {
     return counters;
   }
 
-  const LoadedModel& model_;
-  const Executor& executor_;
+  const Parts& parts_;
   Counters before_;
 };
 
-void BenchRunner::ReadPrompt(Sequence& sequence, int64_t tokens) {
-  Transformer& transformer = model_.transformer();
-  const int64_t chunk = transformer.prompt_chunk_tokens();
-  MLAD_CHECK(model_.pages().Grow(sequence.pages, tokens).ok());
-  for (int64_t at = 0; at < tokens; at += chunk) {
-    const int64_t count = std::min(chunk, tokens - at);
-    sequence.ids.clear();
-    for (int64_t i = 0; i < count; ++i) {
-      sequence.ids.push_back(IdAt(at + i, 0, transformer.vocab_size()));
-    }
-    const StepSpan span = {
-        &sequence.pages, sequence.ids, at, count == chunk,
-        at + count == tokens ? LogitsWanted::kLast : LogitsWanted::kNone};
-    transformer.Step(absl::MakeConstSpan(&span, 1), Ignore);
+BenchRunner::BenchRunner(const Parts& parts, BenchPlan plan,
+                         BenchProgress progress)
+    : parts_(parts),
+      plan_(std::move(plan)),
+      progress_(std::move(progress)),
+      filler_(parts.model, parts.executor, parts.kernels, plan_.fill),
+      sequences_(plan_.LargestBatch()),
+      tests_(static_cast<double>(
+          plan_.prompts.size() * plan_.prompt_depths.size() +
+          plan_.generations.size() * plan_.depths.size() *
+              plan_.batches.size())) {
+  for (size_t i = 0; i < sequences_.size(); ++i) {
+    sequences_[i].number = static_cast<int64_t>(i);
+    sequences_[i].pages = parts_.model.pages().NewTable();
   }
 }
 
-void BenchRunner::GenerateStep(absl::Span<Sequence> sequences,
-                               int64_t position) {
-  Transformer& transformer = model_.transformer();
-  std::vector<StepSpan> spans;
-  for (size_t i = 0; i < sequences.size(); ++i) {
-    sequences[i].ids.assign(
-        1, IdAt(position, static_cast<int64_t>(i), transformer.vocab_size()));
-    spans.push_back({&sequences[i].pages, sequences[i].ids, position, false,
-                     LogitsWanted::kLast});
-  }
-  transformer.Step(spans, Ignore);
+void BenchRunner::Report(const std::string& what) {
+  progress_(what, tests_done_ / tests_);
 }
 
-BenchRow BenchRunner::TimePrompt(int64_t tokens, int repetitions) {
+void BenchRunner::FillTo(int64_t depth, const std::string& before) {
+  const auto needed = before.starts_with("pp")
+                          ? absl::MakeSpan(sequences_).first(1)
+                          : absl::MakeSpan(sequences_);
+  filler_.Fill(needed, depth, [&](double done) {
+    Report(absl::StrFormat("%s: filling the cache to %d tokens, %.0f%%", before,
+                           depth, 100 * done));
+  });
+}
+
+BenchRow BenchRunner::TimePrompt(int64_t tokens, int64_t depth) {
   BenchRow row;
-  row.test = absl::StrCat("pp", tokens);
+  row.kind = BenchKind::kPrompt;
+  row.test = BenchTestName(row.kind, tokens, depth, 1);
+  row.depth = depth;
   row.tokens = tokens;
-  Sequence sequence{model_.pages().NewTable(), {}};
-  ReadPrompt(sequence, std::min<int64_t>(
-                           tokens, model_.transformer().prompt_chunk_tokens()));
-  const Meter meter(model_, executor_);
-  for (int r = 0; r < repetitions; ++r) {
-    const auto begin = std::chrono::steady_clock::now();
-    ReadPrompt(sequence, tokens);
-    const std::chrono::duration<double> elapsed =
-        std::chrono::steady_clock::now() - begin;
-    row.tokens_per_s.push_back(static_cast<double>(tokens) / elapsed.count());
+  row.work = parts_.work.PromptToken(depth, tokens);
+  CachedSequence& sequence = sequences_.front();
+  Report(row.test);
+  ReadPrompt(
+      parts_.model, sequence, depth,
+      depth +
+          std::min(tokens, parts_.model.transformer().prompt_chunk_tokens()));
+  const Meter meter(parts_);
+  for (int r = 0; r < plan_.repetitions; ++r) {
+    const auto begin = Clock::now();
+    ReadPrompt(parts_.model, sequence, depth, depth + tokens);
+    row.tokens_per_s.push_back(static_cast<double>(tokens) /
+                               SecondsSince(begin));
   }
-  meter.Finish(tokens * repetitions, row);
-  model_.pages().Release(sequence.pages);
+  meter.Finish(tokens * plan_.repetitions, row);
+  ++tests_done_;
   return row;
 }
 
 BenchRow BenchRunner::TimeGeneration(int64_t tokens, int64_t depth,
-                                     int64_t batch, int repetitions) {
+                                     int64_t batch) {
   BenchRow row;
-  row.test = absl::StrCat("tg", tokens);
-  if (depth > 0) absl::StrAppend(&row.test, "@d", depth);
-  if (batch > 1) absl::StrAppend(&row.test, " x", batch);
+  row.kind = BenchKind::kGeneration;
+  row.test = BenchTestName(row.kind, tokens, depth, batch);
   row.depth = depth;
   row.tokens = tokens;
   row.batch = batch;
-  std::vector<Sequence> sequences(batch);
-  for (Sequence& sequence : sequences) {
-    sequence.pages = model_.pages().NewTable();
-    ReadPrompt(sequence, depth);
-    MLAD_CHECK(model_.pages().Grow(sequence.pages, depth + tokens).ok());
+  row.work = parts_.work.GeneratedToken(depth, tokens);
+  Report(row.test);
+  const auto sequences = absl::MakeSpan(sequences_).first(batch);
+  for (CachedSequence& sequence : sequences) {
+    MLAD_CHECK(parts_.model.pages().Grow(sequence.pages, depth + tokens).ok());
   }
-  GenerateStep(absl::MakeSpan(sequences), depth);
-  const Meter meter(model_, executor_);
-  for (int r = 0; r < repetitions; ++r) {
-    const auto begin = std::chrono::steady_clock::now();
-    for (int64_t i = 0; i < tokens; ++i) {
-      GenerateStep(absl::MakeSpan(sequences), depth + i);
+  const auto generate = [&](int64_t count) {
+    for (int64_t i = 0; i < count; ++i) {
+      GenerateStep(parts_.model, sequences, depth + i);
     }
-    const std::chrono::duration<double> elapsed =
-        std::chrono::steady_clock::now() - begin;
+  };
+  generate(std::min(tokens, kWarmUpSteps));
+  const Meter meter(parts_);
+  for (int r = 0; r < plan_.repetitions; ++r) {
+    const auto begin = Clock::now();
+    generate(tokens);
     row.tokens_per_s.push_back(static_cast<double>(tokens * batch) /
-                               elapsed.count());
+                               SecondsSince(begin));
   }
-  meter.Finish(tokens * batch * repetitions, row);
-  for (Sequence& sequence : sequences) model_.pages().Release(sequence.pages);
+  meter.Finish(tokens * batch * plan_.repetitions, row);
+  ++tests_done_;
   return row;
 }
 
-std::vector<BenchRow> BenchRunner::Run(
-    const BenchPlan& plan,
-    const std::function<void(const std::string&, double)>& report) {
-  const double total = static_cast<double>(
-      plan.prompts.size() +
-      plan.generations.size() * plan.depths.size() * plan.batches.size());
-  std::vector<BenchRow> rows;
-  const auto done = [&] { return static_cast<double>(rows.size()) / total; };
-  for (const int64_t tokens : plan.prompts) {
-    report(absl::StrCat("pp", tokens), done());
-    rows.push_back(TimePrompt(tokens, plan.repetitions));
+void BenchRunner::RunPrompts(std::vector<BenchRow>& rows) {
+  const size_t depths = plan_.prompt_depths.size();
+  const size_t first = rows.size();
+  rows.resize(first + plan_.prompts.size() * depths);
+  for (const size_t d : Ascending(plan_.prompt_depths)) {
+    const int64_t depth = plan_.prompt_depths[d];
+    FillTo(depth, "pp");
+    for (size_t p = 0; p < plan_.prompts.size(); ++p) {
+      rows[first + p * depths + d] = TimePrompt(plan_.prompts[p], depth);
+    }
   }
-  for (const int64_t tokens : plan.generations) {
-    for (const int64_t depth : plan.depths) {
-      for (const int64_t batch : plan.batches) {
-        report(absl::StrCat("tg", tokens, "@d", depth, " x", batch), done());
-        rows.push_back(TimeGeneration(tokens, depth, batch, plan.repetitions));
+}
+
+void BenchRunner::RunGenerations(std::vector<BenchRow>& rows) {
+  const size_t depths = plan_.depths.size();
+  const size_t batches = plan_.batches.size();
+  const size_t first = rows.size();
+  rows.resize(first + plan_.generations.size() * depths * batches);
+  for (const size_t d : Ascending(plan_.depths)) {
+    const int64_t depth = plan_.depths[d];
+    FillTo(depth, "tg");
+    for (size_t g = 0; g < plan_.generations.size(); ++g) {
+      for (size_t b = 0; b < batches; ++b) {
+        rows[first + (g * depths + d) * batches + b] =
+            TimeGeneration(plan_.generations[g], depth, plan_.batches[b]);
       }
     }
   }
+}
+
+std::vector<BenchRow> BenchRunner::Run() {
+  std::vector<BenchRow> rows;
+  if (!plan_.prompts.empty()) RunPrompts(rows);
+  if (!plan_.generations.empty()) RunGenerations(rows);
   return rows;
 }
 

@@ -8,63 +8,51 @@
 
 #include "absl/types/span.h"
 
+#include "bench/bench_plan.h"
+#include "bench/cached_sequence.h"
+#include "bench/model_work.h"
+#include "kernels/kernels.h"
 #include "model/loaded_model.h"
 #include "numa/executor.h"
 
 namespace mlad {
 
-/// One line of the table.
-struct BenchRow {
-  std::string test;   // "pp512", "tg64@d4096", "tg64@d128 x8"
-  int64_t depth = 0;  // tokens in the cache before
-  int64_t tokens = 0;
-  int64_t batch = 1;                 // sequences at once
-  std::vector<double> tokens_per_s;  // of each repetition, all sequences
-  double bytes_per_token = 0;        // read by all workers
-  double barrier_percent = 0;        // of the workers' time within steps
-
-  double Median() const;
-  double Least() const;
-  double Most() const;
-};
-
-struct BenchPlan {
-  std::vector<int64_t> prompts;      // lengths; each from an empty cache
-  std::vector<int64_t> generations;  // tokens, at each depth
-  std::vector<int64_t> depths = {0};
-  std::vector<int64_t> batches = {1};
-  int repetitions = 5;
-
-  /// Cache that the largest test needs.
-  int64_t CacheTokens() const;
-};
+/// Told what is being done, and the share of all tests done.
+using BenchProgress = std::function<void(const std::string&, double)>;
 
 class BenchRunner {
  public:
-  BenchRunner(LoadedModel& model, const Executor& executor)
-      : model_(model), executor_(executor) {}
+  struct Parts {
+    LoadedModel& model;
+    Executor& executor;
+    const KernelTable& kernels;
+    const ModelWork& work;
+  };
 
-  /// Runs every test after one warm-up each. `report` is told what is being
-  /// done, and the share done.
-  std::vector<BenchRow> Run(
-      const BenchPlan& plan,
-      const std::function<void(const std::string&, double)>& report);
+  BenchRunner(const Parts& parts, BenchPlan plan, BenchProgress progress);
+
+  /// Runs every test after a warm-up each; rows in the order of the plan's
+  /// lists. Cache depths are visited in ascending order, so that each is filled
+  /// from the one before.
+  std::vector<BenchRow> Run();
 
  private:
-  struct Sequence {
-    PageTable pages;
-    std::vector<int32_t> ids;  // of the step being prepared
-  };
   class Meter;
 
-  BenchRow TimePrompt(int64_t tokens, int repetitions);
-  BenchRow TimeGeneration(int64_t tokens, int64_t depth, int64_t batch,
-                          int repetitions);
-  void ReadPrompt(Sequence& sequence, int64_t tokens);
-  void GenerateStep(absl::Span<Sequence> sequences, int64_t position);
+  void RunPrompts(std::vector<BenchRow>& rows);
+  void RunGenerations(std::vector<BenchRow>& rows);
+  BenchRow TimePrompt(int64_t tokens, int64_t depth);
+  BenchRow TimeGeneration(int64_t tokens, int64_t depth, int64_t batch);
+  void FillTo(int64_t depth, const std::string& before);
+  void Report(const std::string& what);
 
-  LoadedModel& model_;
-  const Executor& executor_;
+  Parts parts_;
+  BenchPlan plan_;
+  BenchProgress progress_;
+  CacheFiller filler_;
+  std::vector<CachedSequence> sequences_;  // [LargestBatch()]
+  double tests_done_ = 0;
+  double tests_ = 0;
 };
 
 }  // namespace mlad

@@ -14,6 +14,7 @@ namespace {
 
 constexpr int64_t kBytesPerNode = 512 << 20;
 constexpr int kPasses = 5;
+constexpr double kPeakSeconds = 5e-3;
 
 /// Something of all the words, so that none of the loads can be left out.
 uint64_t Digest(const std::byte* data, int64_t bytes) {
@@ -29,10 +30,28 @@ uint64_t Digest(const std::byte* data, int64_t bytes) {
   return digest;
 }
 
-}  // namespace
+using Clock = std::chrono::steady_clock;
 
-absl::StatusOr<double> MeasureReadBandwidth(const Topology& topology,
-                                            Executor& executor) {
+double SecondsSince(Clock::time_point begin) {
+  return std::chrono::duration<double>(Clock::now() - begin).count();
+}
+
+/// Seconds of the fastest of some runs of `body` on all workers.
+double BestSeconds(Executor& executor, const StageBody& body) {
+  executor.SetProgram({{"limits", body}});
+  double best_s = 0;
+  for (int pass = 0; pass < kPasses; ++pass) {
+    const auto begin = Clock::now();
+    executor.RunProgram();
+    const double seconds = SecondsSince(begin);
+    if (pass == 0 || seconds < best_s) best_s = seconds;
+  }
+  executor.SetProgram({});
+  return best_s;
+}
+
+absl::StatusOr<double> ReadBandwidth(const Topology& topology,
+                                     Executor& executor) {
   std::vector<NodeRegion> regions;
   for (int node = 0; node < topology.node_count(); ++node) {
     MLAD_ASSIGN_OR_RETURN(regions.emplace_back(),
@@ -41,25 +60,52 @@ absl::StatusOr<double> MeasureReadBandwidth(const Topology& topology,
     std::memset(regions.back().data(), 1, kBytesPerNode);
   }
   std::atomic<uint64_t> digest = 0;
-  executor.SetProgram({{"read", [&](const WorkerContext& worker) {
-                          const WorkRange range = SplitEvenly(
-                              kBytesPerNode, worker.workers, worker.worker);
-                          digest +=
-                              Digest(regions[worker.node].data() + range.begin,
-                                     range.end - range.begin);
-                        }}});
-  double best_s = 0;
-  for (int pass = 0; pass < kPasses; ++pass) {
-    const auto begin = std::chrono::steady_clock::now();
-    executor.RunProgram();
-    const std::chrono::duration<double> elapsed =
-        std::chrono::steady_clock::now() - begin;
-    if (pass == 0 || elapsed.count() < best_s) best_s = elapsed.count();
-  }
-  executor.SetProgram({});
+  const double best_s = BestSeconds(executor, [&](const WorkerContext& worker) {
+    const WorkRange range =
+        SplitEvenly(kBytesPerNode, worker.workers, worker.worker);
+    digest += Digest(regions[worker.node].data() + range.begin,
+                     range.end - range.begin);
+  });
   const double bytes =
       static_cast<double>(kBytesPerNode) * topology.node_count();
   return bytes / best_s;
+}
+
+using PeakKernel = int64_t (*)(int64_t rounds) noexcept;
+
+/// Operations per second of all workers.
+double PeakOps(Executor& executor, PeakKernel peak) {
+  // As many rounds as one core needs for some milliseconds.
+  int64_t rounds = 1 << 10;
+  for (double seconds = 0; seconds < kPeakSeconds; rounds *= 2) {
+    const auto begin = Clock::now();
+    peak(rounds);
+    seconds = SecondsSince(begin);
+  }
+  std::atomic<int64_t> operations = 0;
+  const double best_s = BestSeconds(
+      executor, [&](const WorkerContext&) { operations += peak(rounds); });
+  return static_cast<double>(operations) / kPasses / best_s;
+}
+
+}  // namespace
+
+MachineLimits& MachineLimits::operator|=(const MachineLimits& other) {
+  read_bytes_per_s = std::max(read_bytes_per_s, other.read_bytes_per_s);
+  int8_ops_per_s = std::max(int8_ops_per_s, other.int8_ops_per_s);
+  f32_ops_per_s = std::max(f32_ops_per_s, other.f32_ops_per_s);
+  return *this;
+}
+
+absl::StatusOr<MachineLimits> MeasureLimits(const Topology& topology,
+                                            Executor& executor,
+                                            const KernelTable& kernels) {
+  MachineLimits limits;
+  MLAD_ASSIGN_OR_RETURN(limits.read_bytes_per_s,
+                        ReadBandwidth(topology, executor));
+  limits.int8_ops_per_s = PeakOps(executor, kernels.peak_int8);
+  limits.f32_ops_per_s = PeakOps(executor, kernels.peak_f32);
+  return limits;
 }
 
 }  // namespace mlad

@@ -96,7 +96,11 @@ int main(int argc, char** argv) {
   app.add_option("--seed", options.seed, "Of the weights")
       ->capture_default_str();
   app.add_option("-o,--output", options.path, "File to write")->required();
-  CLI11_PARSE(app, argc, argv);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  }
   const absl::Status status = mlad::Run(options);
   if (!status.ok()) {
     std::cerr << "mla-synth: " << status.message() << "\n";

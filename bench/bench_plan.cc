@@ -1,0 +1,100 @@
+#include "bench/bench_plan.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+
+#include "attention/latent_cache.h"
+
+namespace mlad {
+namespace {
+
+int64_t Largest(const std::vector<int64_t>& values) {
+  return values.empty() ? 0 : *std::max_element(values.begin(), values.end());
+}
+
+int64_t RoundUp(int64_t value, int64_t unit) {
+  return (value + unit - 1) / unit * unit;
+}
+
+/// Tokens of whole pages such that, whatever node the first page is on, no node
+/// holds more of them than an even share.
+int64_t EvenTokens(int64_t tokens, int nodes) {
+  const int64_t pages = PageAllocator::PagesForTokens(tokens);
+  const int64_t round = kLanes % nodes == 0 ? nodes : kLanes;
+  return RoundUp(pages, round) * kPagePositions;
+}
+
+}  // namespace
+
+absl::StatusOr<CacheFill> ParseCacheFill(std::string_view name) {
+  for (const CacheFill fill : {CacheFill::kPrompt, CacheFill::kRandom}) {
+    if (name == CacheFillName(fill)) return fill;
+  }
+  return absl::InvalidArgumentError(absl::StrCat(
+      "there is no --fill '", std::string(name), "'; use prompt or random"));
+}
+
+std::string_view CacheFillName(CacheFill fill) {
+  return fill == CacheFill::kPrompt ? "prompt" : "random";
+}
+
+int64_t BenchPlan::LargestBatch() const {
+  return generations.empty() ? 1 : std::max<int64_t>(Largest(batches), 1);
+}
+
+int64_t BenchPlan::SequenceTokens() const {
+  const int64_t prompt =
+      prompts.empty() ? 0 : Largest(prompts) + Largest(prompt_depths);
+  const int64_t generation =
+      generations.empty() ? 0 : Largest(generations) + Largest(depths);
+  return std::max<int64_t>({prompt, generation, 1});
+}
+
+int64_t BenchPlan::CacheTokens(int nodes) const {
+  // The first sequence reads the prompts too; the others only generate.
+  const int64_t first = EvenTokens(SequenceTokens(), nodes);
+  const int64_t other =
+      generations.empty()
+          ? 0
+          : EvenTokens(Largest(generations) + Largest(depths), nodes);
+  return std::max(context, first + (LargestBatch() - 1) * other);
+}
+
+absl::Status BenchPlan::CheckFits(int64_t context_limit) const {
+  if (SequenceTokens() <= context_limit) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(
+      "the tests need ", SequenceTokens(), " positions, the model has ",
+      context_limit, "; use a smaller --depth, --pp or --tg"));
+}
+
+double BenchRow::Median() const {
+  std::vector<double> sorted = tokens_per_s;
+  std::sort(sorted.begin(), sorted.end());
+  const size_t middle = sorted.size() / 2;
+  return sorted.size() % 2 == 1 ? sorted[middle]
+                                : (sorted[middle - 1] + sorted[middle]) / 2;
+}
+
+double BenchRow::Least() const {
+  return *std::min_element(tokens_per_s.begin(), tokens_per_s.end());
+}
+
+double BenchRow::Most() const {
+  return *std::max_element(tokens_per_s.begin(), tokens_per_s.end());
+}
+
+double BenchRow::SpreadPercent() const {
+  return 100 * (Most() - Least()) / Median();
+}
+
+std::string BenchTestName(BenchKind kind, int64_t tokens, int64_t depth,
+                          int64_t batch) {
+  std::string name =
+      absl::StrCat(kind == BenchKind::kPrompt ? "pp" : "tg", tokens);
+  if (depth > 0) absl::StrAppend(&name, "@d", depth);
+  if (batch > 1) absl::StrAppend(&name, " b", batch);
+  return name;
+}
+
+}  // namespace mlad
