@@ -12,10 +12,6 @@
 namespace mlad {
 namespace {
 
-constexpr int64_t kBytesPerNode = 512 << 20;
-constexpr int kPasses = 5;
-constexpr double kPeakSeconds = 5e-3;
-
 /// Something of all the words, so that none of the loads can be left out.
 uint64_t Digest(const std::byte* data, int64_t bytes) {
   constexpr int64_t kLanes = 16;
@@ -37,10 +33,10 @@ double SecondsSince(Clock::time_point begin) {
 }
 
 /// Seconds of the fastest of some runs of `body` on all workers.
-double BestSeconds(Executor& executor, const StageBody& body) {
+double BestSeconds(Executor& executor, int passes, const StageBody& body) {
   executor.SetProgram({{"limits", body}});
   double best_s = 0;
-  for (int pass = 0; pass < kPasses; ++pass) {
+  for (int pass = 0; pass < passes; ++pass) {
     const auto begin = Clock::now();
     executor.RunProgram();
     const double seconds = SecondsSince(begin);
@@ -51,41 +47,45 @@ double BestSeconds(Executor& executor, const StageBody& body) {
 }
 
 absl::StatusOr<double> ReadBandwidth(const Topology& topology,
-                                     Executor& executor) {
+                                     Executor& executor,
+                                     const LimitsEffort& effort) {
+  const int64_t node_bytes = effort.bytes_per_node;
   std::vector<NodeRegion> regions;
   for (int node = 0; node < topology.node_count(); ++node) {
     MLAD_ASSIGN_OR_RETURN(regions.emplace_back(),
-                          NodeRegion::Allocate(topology, node, kBytesPerNode,
+                          NodeRegion::Allocate(topology, node, node_bytes,
                                                "measuring bandwidth"));
-    std::memset(regions.back().data(), 1, kBytesPerNode);
+    std::memset(regions.back().data(), 1, node_bytes);
   }
   std::atomic<uint64_t> digest = 0;
-  const double best_s = BestSeconds(executor, [&](const WorkerContext& worker) {
-    const WorkRange range =
-        SplitEvenly(kBytesPerNode, worker.workers, worker.worker);
-    digest += Digest(regions[worker.node].data() + range.begin,
-                     range.end - range.begin);
-  });
-  const double bytes =
-      static_cast<double>(kBytesPerNode) * topology.node_count();
+  const double best_s =
+      BestSeconds(executor, effort.passes, [&](const WorkerContext& worker) {
+        const WorkRange range =
+            SplitEvenly(node_bytes, worker.workers, worker.worker);
+        digest += Digest(regions[worker.node].data() + range.begin,
+                         range.end - range.begin);
+      });
+  const double bytes = static_cast<double>(node_bytes) * topology.node_count();
   return bytes / best_s;
 }
 
 using PeakKernel = int64_t (*)(int64_t rounds) noexcept;
 
 /// Operations per second of all workers.
-double PeakOps(Executor& executor, PeakKernel peak) {
+double PeakOps(Executor& executor, PeakKernel peak,
+               const LimitsEffort& effort) {
   // As many rounds as one core needs for some milliseconds.
   int64_t rounds = 1 << 10;
-  for (double seconds = 0; seconds < kPeakSeconds; rounds *= 2) {
+  for (double seconds = 0; seconds < effort.peak_s; rounds *= 2) {
     const auto begin = Clock::now();
     peak(rounds);
     seconds = SecondsSince(begin);
   }
   std::atomic<int64_t> operations = 0;
-  const double best_s = BestSeconds(
-      executor, [&](const WorkerContext&) { operations += peak(rounds); });
-  return static_cast<double>(operations) / kPasses / best_s;
+  const double best_s =
+      BestSeconds(executor, effort.passes,
+                  [&](const WorkerContext&) { operations += peak(rounds); });
+  return static_cast<double>(operations) / effort.passes / best_s;
 }
 
 }  // namespace
@@ -99,12 +99,13 @@ MachineLimits& MachineLimits::operator|=(const MachineLimits& other) {
 
 absl::StatusOr<MachineLimits> MeasureLimits(const Topology& topology,
                                             Executor& executor,
-                                            const KernelTable& kernels) {
+                                            const KernelTable& kernels,
+                                            const LimitsEffort& effort) {
   MachineLimits limits;
   MLAD_ASSIGN_OR_RETURN(limits.read_bytes_per_s,
-                        ReadBandwidth(topology, executor));
-  limits.int8_ops_per_s = PeakOps(executor, kernels.peak_int8);
-  limits.f32_ops_per_s = PeakOps(executor, kernels.peak_f32);
+                        ReadBandwidth(topology, executor, effort));
+  limits.int8_ops_per_s = PeakOps(executor, kernels.peak_int8, effort);
+  limits.f32_ops_per_s = PeakOps(executor, kernels.peak_f32, effort);
   return limits;
 }
 

@@ -1,6 +1,8 @@
 // What this machine can do at most, measured on the executor's workers.
 #pragma once
 
+#include <cstdint>
+
 #include "absl/status/statusor.h"
 
 #include "kernels/kernels.h"
@@ -21,11 +23,18 @@ struct MachineLimits {
   MachineLimits& operator|=(const MachineLimits& other);
 };
 
+/// How much is done to measure them.
+struct LimitsEffort {
+  int64_t bytes_per_node = 512 << 20;  // to read: larger than the caches
+  int passes = 5;
+  double peak_s = 20e-3;  // of products, in each pass
+};
+
 /// Takes the place of the executor's program and leaves none.
-/// Errors: kResourceExhausted when there is no room for buffers larger than the
-/// caches.
+/// Errors: kResourceExhausted when there is no room for the buffers.
 absl::StatusOr<MachineLimits> MeasureLimits(const Topology& topology,
                                             Executor& executor,
-                                            const KernelTable& kernels);
+                                            const KernelTable& kernels,
+                                            const LimitsEffort& effort = {});
 
 }  // namespace mlad

@@ -12,7 +12,9 @@ TEST(MeasureLimits, EveryTableHasPlausibleLimits) {
   ASSERT_TRUE(executor.ok()) << executor.status();
   for (const KernelTable* kernels : SupportedKernels()) {
     SCOPED_TRACE(std::string(IsaName(kernels->isa)));
-    const auto limits = MeasureLimits(**topology, **executor, *kernels);
+    const auto limits = MeasureLimits(
+        **topology, **executor, *kernels,
+        {.bytes_per_node = 16 << 20, .passes = 2, .peak_s = 1e-3});
     ASSERT_TRUE(limits.ok()) << limits.status();
     // One core: more than a floppy disk's, less than any machine's.
     EXPECT_GT(limits->read_bytes_per_s, 1e7);
