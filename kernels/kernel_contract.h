@@ -32,6 +32,9 @@ inline constexpr int32_t kActivationPeak = 32639;
 ///   peak  = max |x[i]| over the block's 32 values
 ///   scale = peak / kActivationPeak
 ///   q[i]  = nearest integer, ties to even, of x[i] * (kActivationPeak / peak)
+/// A row of 8 bits (ActivationBits::k8) has low[i] = 0 throughout:
+///   scale = peak / 127 / 256;  high[i] = nearest integer of x[i] * (127 /
+///   peak)
 /// A block whose peak is below kSmallestActivation has scale = 0 and q = 0; a
 /// block with an infinity or a NaN has scale = NaN and q = 0.
 struct ActivationBlock {
@@ -45,12 +48,19 @@ struct ActivationSums {
   int32_t half[2];
 };
 
+/// How exactly a token's activations are quantised. Products of 8 bits take
+/// half the time: complete chunks of a prompt have them (DESIGN invariant I2: a
+/// function of the position only), what is generated has 16. What a matmul
+/// computes follows from the codes alone.
+enum class ActivationBits : uint8_t { k16, k8 };
+
 /// Quantised activations [tokens, cols]; cols % kQuantBlock == 0.
 /// blocks, scales and sums are [tokens, cols / kQuantBlock].
 struct QuantizedActivations {
   ActivationBlock* blocks = nullptr;  // 64-byte aligned
   float* scales = nullptr;
   ActivationSums* sums = nullptr;
+  ActivationBits* bits = nullptr;  // [tokens]
 };
 
 /// What a matmul does with its results.
@@ -118,6 +128,7 @@ struct KernelTable {
 
   /// Quantises one token's row: out.* point at that row's first block.
   void (*quantize_activations)(const float* x, int64_t cols,
+                               ActivationBits bits,
                                const QuantizedActivations& out) noexcept;
   void (*matmul)(const MatMulArgs& args) noexcept;
   /// c (+)= a b in f32; every c element is summed over k in ascending order.

@@ -8,8 +8,8 @@
 namespace mlad::scalar {
 namespace {
 
-void QuantizeBlock(const float* x, ActivationBlock* block, float* scale,
-                   ActivationSums* sums) {
+void QuantizeBlock(const float* x, ActivationBits bits, ActivationBlock* block,
+                   float* scale, ActivationSums* sums) {
   const float peak = PeakMagnitude(x, kQuantBlock);
   if (!std::isfinite(peak) || peak < kSmallestActivation) {
     std::memset(block, 0, sizeof(*block));
@@ -17,12 +17,14 @@ void QuantizeBlock(const float* x, ActivationBlock* block, float* scale,
     *sums = {};
     return;
   }
-  constexpr auto kPeak = static_cast<float>(kActivationPeak);
-  const float inverse = kPeak / peak;
+  const bool wide = bits == ActivationBits::k16;
+  const float largest = wide ? static_cast<float>(kActivationPeak) : 127.0f;
+  const float inverse = largest / peak;
   for (int half = 0; half < 2; ++half) {
     int32_t sum = 0;
     for (int i = 16 * half; i < 16 * half + 16; ++i) {
-      const auto q = static_cast<int32_t>(std::lrintf(x[i] * inverse));
+      const auto code = static_cast<int32_t>(std::lrintf(x[i] * inverse));
+      const int32_t q = wide ? code : 256 * code;
       const auto low = static_cast<int8_t>(q & 255);
       block->low[i] = low;
       block->high[i] = static_cast<int8_t>((q - low) / 256);
@@ -30,15 +32,16 @@ void QuantizeBlock(const float* x, ActivationBlock* block, float* scale,
     }
     sums->half[half] = sum;
   }
-  *scale = peak / kPeak;
+  *scale = wide ? peak / largest : peak / largest / 256;
 }
 
 }  // namespace
 
-void QuantizeActivations(const float* x, int64_t cols,
+void QuantizeActivations(const float* x, int64_t cols, ActivationBits bits,
                          const QuantizedActivations& out) noexcept {
+  *out.bits = bits;
   for (int64_t b = 0; b < cols / kQuantBlock; ++b) {
-    QuantizeBlock(x + b * kQuantBlock, &out.blocks[b], &out.scales[b],
+    QuantizeBlock(x + b * kQuantBlock, bits, &out.blocks[b], &out.scales[b],
                   &out.sums[b]);
   }
 }

@@ -5,7 +5,7 @@
 
 namespace mlad::scalar {
 
-void QuantizeActivations(const float* x, int64_t cols,
+void QuantizeActivations(const float* x, int64_t cols, ActivationBits bits,
                          const QuantizedActivations& out) noexcept;
 void MatMul(const MatMulArgs& args) noexcept;
 void Gemm(const GemmArgs& args) noexcept;

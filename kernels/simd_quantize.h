@@ -36,21 +36,39 @@ int32_t QuantizeHalf(const float* x, float inverse, int8_t* high, int8_t* low) {
   return static_cast<int32_t>(V::Sum(sum));
 }
 
+/// The same with codes of 8 bits: all of q is in `high`.
 template <class V>
-void QuantizeActivations(const float* x, int64_t cols,
+int32_t QuantizeHalf8(const float* x, float inverse, int8_t* high,
+                      int8_t* low) {
+  auto sum = V::Zero();
+  for (int i = 0; i < kQuantBlock / 2; i += V::kLanes) {
+    const auto code = V::Round(V::Mul(V::Load(x + i), V::Set(inverse)));
+    V::StoreI8(high + i, code);
+    V::StoreI8(low + i, V::Zero());
+    sum = V::Add(sum, code);
+  }
+  return 256 * static_cast<int32_t>(V::Sum(sum));
+}
+
+template <class V>
+void QuantizeActivations(const float* x, int64_t cols, ActivationBits bits,
                          const QuantizedActivations& out) noexcept {
+  const bool wide = bits == ActivationBits::k16;
+  const float largest = wide ? static_cast<float>(kActivationPeak) : 127.0f;
+  *out.bits = bits;
   for (int64_t block = 0; block < cols / kQuantBlock; ++block) {
     const float* values = x + block * kQuantBlock;
     ActivationBlock* codes = out.blocks + block;
     ActivationSums* sums = out.sums + block;
     const float peak = PeakMagnitude<V>(values, kQuantBlock);
     if (peak >= kSmallestActivation && peak <= kLargestFinite) {
-      const float inverse = kActivationPeak / peak;
-      out.scales[block] = peak / kActivationPeak;
+      const float inverse = largest / peak;
+      out.scales[block] = wide ? peak / largest : peak / largest / 256;
       for (int half = 0; half < 2; ++half) {
         const int first = half * kQuantBlock / 2;
-        sums->half[half] = QuantizeHalf<V>(
-            values + first, inverse, codes->high + first, codes->low + first);
+        const auto quantize = wide ? QuantizeHalf<V> : QuantizeHalf8<V>;
+        sums->half[half] = quantize(values + first, inverse,
+                                    codes->high + first, codes->low + first);
       }
     } else {
       out.scales[block] =

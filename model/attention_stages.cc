@@ -114,7 +114,8 @@ void RunQuantizeAttention(StepState& state, int64_t /*layer*/,
   const WorkRange range =
       SplitEvenly(state.plan.tokens(), worker.workers, worker.worker);
   for (int64_t r = range.begin; r < range.end; ++r) {
-    out.Quantize(*state.kernels, r, state.shared.attention + r * out.cols);
+    out.Quantize(*state.kernels, r, state.shared.attention + r * out.cols,
+                 state.plan.rows()[r].bits);
   }
   state.own(worker).traffic->Add(
       worker.node == 0, (range.end - range.begin) * out.cols * kFloatBytes);

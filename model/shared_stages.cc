@@ -17,7 +17,7 @@ void NormRows(StepState& state, const WorkerContext& worker, const float* rows,
   for (int64_t r = range.begin; r < range.end; ++r) {
     state.kernels->rms_norm(rows + r * out.cols, weight, out.cols, epsilon,
                             out.Row(r));
-    out.Quantize(*state.kernels, r, out.Row(r));
+    out.Quantize(*state.kernels, r, out.Row(r), state.plan.rows()[r].bits);
   }
   state.own(worker).traffic->Add(worker.node == 0,
                                  (range.end - range.begin) * out.cols *

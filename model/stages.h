@@ -69,8 +69,8 @@ void RunLogits(StepState& state, const WorkerContext& worker);
 void RunExpandedHeads(StepState& state, int64_t layer,
                       const WorkerContext& worker, const RowGroup& group);
 
-/// out[t] = norm(rows[t]) for t in [0, count), the node's workers sharing the
-/// rows; `rows` [count, out.cols] live on node 0.
+/// out[t] = norm(rows[t]) for t in [0, count), rows of the step, the node's
+/// workers sharing them; `rows` [count, out.cols] live on node 0.
 void NormRows(StepState& state, const WorkerContext& worker, const float* rows,
               int64_t count, const float* weight, const Activations& out);
 

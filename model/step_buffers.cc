@@ -16,7 +16,8 @@ QuantizedActivations TakeQuantized(BumpAllocator& memory, int64_t rows,
                                    int64_t cols) {
   const int64_t blocks = rows * cols / kQuantBlock;
   return {memory.Take<ActivationBlock>(blocks), memory.Take<float>(blocks),
-          memory.Take<ActivationSums>(blocks)};
+          memory.Take<ActivationSums>(blocks),
+          memory.Take<ActivationBits>(rows)};
 }
 
 Activations TakeActivations(BumpAllocator& memory, int64_t rows, int64_t cols) {

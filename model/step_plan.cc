@@ -67,8 +67,11 @@ void StepPlan::Build(absl::Span<const StepSpan> spans) {
     const StepSpan& span = spans[s];
     const int64_t first_row = tokens();
     const int64_t count = static_cast<int64_t>(span.tokens.size());
+    const ActivationBits bits =
+        span.expanded ? ActivationBits::k8 : ActivationBits::k16;
     for (int64_t i = 0; i < count; ++i) {
-      rows_.push_back({span.tokens[i], span.start_position + i, span.pages});
+      rows_.push_back(
+          {span.tokens[i], span.start_position + i, span.pages, bits});
     }
     if (span.expanded) {
       MLAD_DCHECK(count <= limits_.chunk_tokens);

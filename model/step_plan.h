@@ -8,6 +8,7 @@
 #include "absl/types/span.h"
 
 #include "attention/row_group.h"
+#include "kernels/kernels.h"
 #include "model/language_model.h"
 
 namespace mlad {
@@ -34,6 +35,7 @@ struct StepRow {
   int32_t token = 0;
   int64_t position = 0;
   const PageTable* pages = nullptr;
+  ActivationBits bits = ActivationBits::k16;  // of all that it multiplies
 };
 
 /// Rows whose logits are wanted.

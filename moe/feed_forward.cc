@@ -81,11 +81,18 @@ void CountGathered(const FeedForwardStep& step, const WorkerContext& worker,
                     floats * static_cast<int64_t>(sizeof(float)));
 }
 
+/// Row r of `rows` rows is of token r / (rows / tokens), and as exact as that.
+ActivationBits BitsOfRow(const FeedForwardStep& step, int64_t row,
+                         int64_t rows) {
+  return step.input.q.bits[row / (rows / step.tokens)];
+}
+
 void QuantizeRows(const FeedForwardStep& step, const WorkerContext& worker,
                   const float* act, int64_t rows, const Activations& copy) {
   const WorkRange range = SplitEvenly(rows, worker.workers, worker.worker);
   for (int64_t r = range.begin; r < range.end; ++r) {
-    copy.Quantize(*step.kernels, r, act + r * copy.cols);
+    copy.Quantize(*step.kernels, r, act + r * copy.cols,
+                  BitsOfRow(step, r, rows));
   }
   CountGathered(step, worker, range.size() * copy.cols);
 }
@@ -99,7 +106,8 @@ void QuantizeWholeExperts(const FeedForwardStep& step,
     for (int64_t i = 0; i < branch.tokens; ++i) {
       if (next++ % worker.workers != worker.worker) continue;
       const int64_t slot = branch.act_rows[i];
-      copy.Quantize(*step.kernels, slot, step.expert_act + slot * copy.cols);
+      copy.Quantize(*step.kernels, slot, step.expert_act + slot * copy.cols,
+                    BitsOfRow(step, slot, step.slots));
       step.traffic->Add(true, copy.cols * static_cast<int64_t>(sizeof(float)));
     }
   });

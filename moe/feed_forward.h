@@ -48,7 +48,7 @@ struct FeedForwardStep {
   int64_t tokens = 0;
   int64_t slots = 0;  // tokens * experts_per_token, 0 in dense layers
 
-  Activations input;  // [tokens, hidden], on this node
+  Activations input;  // [tokens, hidden], on this node, quantised too
 
   // silu(gate) * up; where weights are split by rows, gathered from all nodes.
   float* expert_act = nullptr;  // [slots, moe_intermediate_size]

@@ -40,6 +40,36 @@ class ActivationsTest : public ::mlad::testing::KernelTest {
   }
 };
 
+TEST_F(ActivationsTest, CodesOfEightBitsAreTheHighOnes) {
+  const uint64_t seed = Seed(2);
+  const std::vector<float> x = Inputs(seed);
+  const auto cols = static_cast<int64_t>(x.size());
+  FOR_EACH_TABLE(kernels, seed) {
+    const QuantizedRows rows(*kernels, x, cols, 1);
+    EXPECT_EQ(rows.view().bits[0], ActivationBits::k8);
+    for (int64_t b = 0; b < rows.blocks(); ++b) {
+      const float* block = x.data() + b * kQuantBlock;
+      float peak = 0;
+      for (int i = 0; i < kQuantBlock; ++i) {
+        peak = std::max(peak, std::fabs(block[i]));
+      }
+      const bool empty = peak < kSmallestActivation;
+      ASSERT_EQ(rows.view().scales[b], empty ? 0.0f : peak / 127.0f / 256) << b;
+      int32_t sums[2] = {0, 0};
+      for (int i = 0; i < kQuantBlock; ++i) {
+        const ActivationBlock& codes = rows.view().blocks[b];
+        const float product = empty ? 0 : block[i] * (127.0f / peak);
+        ASSERT_EQ(codes.high[i], std::nearbyint(product))
+            << "block " << b << " element " << i;
+        ASSERT_EQ(codes.low[i], 0);
+        sums[i / 16] += 256 * codes.high[i];
+      }
+      ASSERT_EQ(rows.view().sums[b].half[0], sums[0]) << b;
+      ASSERT_EQ(rows.view().sums[b].half[1], sums[1]) << b;
+    }
+  }
+}
+
 TEST_F(ActivationsTest, EveryTableMakesTheSameBytesAsTheDefinition) {
   const uint64_t seed = Seed(1);
   const std::vector<float> x = Inputs(seed);

@@ -33,19 +33,22 @@ std::vector<MatMulCase> MatMulBenchCases() {
 }
 
 QuantizedRows::QuantizedRows(const KernelTable& kernels,
-                             const std::vector<float>& x, int64_t cols)
+                             const std::vector<float>& x, int64_t cols,
+                             int64_t narrow_rows)
     : blocks_(static_cast<int64_t>(x.size()) / kQuantBlock *
               static_cast<int64_t>(sizeof(ActivationBlock))),
       scales_(x.size() / kQuantBlock),
-      sums_(x.size() / kQuantBlock) {
+      sums_(x.size() / kQuantBlock),
+      bits_(static_cast<int64_t>(x.size()) / cols) {
   view_ = {reinterpret_cast<ActivationBlock*>(blocks_.data()), scales_.data(),
-           sums_.data()};
+           sums_.data(), bits_.data()};
   const int64_t row_blocks = cols / kQuantBlock;
   for (int64_t row = 0; row < static_cast<int64_t>(x.size()) / cols; ++row) {
     kernels.quantize_activations(
         x.data() + row * cols, cols,
+        row < narrow_rows ? ActivationBits::k8 : ActivationBits::k16,
         {view_.blocks + row * row_blocks, view_.scales + row * row_blocks,
-         view_.sums + row * row_blocks});
+         view_.sums + row * row_blocks, view_.bits + row});
   }
 }
 
@@ -71,9 +74,10 @@ PackedWeights::PackedWeights(const MatMulCase& c,
 }
 
 MatMulProblem::MatMulProblem(const KernelTable& kernels, const PackedMatrix& w,
-                             const std::vector<float>& x)
+                             const std::vector<float>& x, int64_t narrow_rows)
     : w_(w), x_(x) {
-  if (!ReadsFloatActivations(w.format)) quantized_.emplace(kernels, x, w.cols);
+  if (ReadsFloatActivations(w.format)) return;
+  quantized_.emplace(kernels, x, w.cols, narrow_rows);
 }
 
 MatMulArgs MatMulProblem::Args(float* out, int64_t out_stride) const {

@@ -31,11 +31,12 @@ std::vector<MatMulCase> MatMulBenchCases();
 inline constexpr int64_t kTestTokenCounts[] = {1, 2, 3, 5, 16, 33, 64};
 inline constexpr int64_t kBenchTokenCounts[] = {1, 4, 16, 64, 512};
 
-/// Activations [tokens, cols] and their quantised form.
+/// Activations [tokens, cols] and their quantised form: of 8 bits in the first
+/// narrow_rows rows, of 16 in the others.
 class QuantizedRows {
  public:
   QuantizedRows(const KernelTable& kernels, const std::vector<float>& x,
-                int64_t cols);
+                int64_t cols, int64_t narrow_rows = 0);
   QuantizedActivations view() const { return view_; }
   int64_t blocks() const { return static_cast<int64_t>(scales_.size()); }
   /// scale * q of every element, exact in double.
@@ -45,6 +46,7 @@ class QuantizedRows {
   AlignedBytes blocks_;
   std::vector<float> scales_;
   std::vector<ActivationSums> sums_;
+  std::vector<ActivationBits> bits_;
   QuantizedActivations view_;
 };
 
@@ -65,7 +67,7 @@ class PackedWeights {
 class MatMulProblem {
  public:
   MatMulProblem(const KernelTable& kernels, const PackedMatrix& w,
-                const std::vector<float>& x);
+                const std::vector<float>& x, int64_t narrow_rows = 0);
 
   /// All panels and tokens, stored to out [tokens, out_stride].
   MatMulArgs Args(float* out, int64_t out_stride) const;

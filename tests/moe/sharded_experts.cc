@@ -23,12 +23,13 @@ ActivationBuffer::ActivationBuffer(int64_t rows, int64_t cols)
     : f32_(rows * cols),
       scales_(rows * cols / kQuantBlock),
       sums_(rows * cols / kQuantBlock),
+      bits_(rows),
       blocks_(rows * cols / kQuantBlock *
               static_cast<int64_t>(sizeof(ActivationBlock))) {
   view = {cols,
           f32_.data(),
           {reinterpret_cast<ActivationBlock*>(blocks_.data()), scales_.data(),
-           sums_.data()}};
+           sums_.data(), bits_.data()}};
 }
 
 TestExperts::TestExperts(TensorType type, Layer layer) : type_(type) {

@@ -39,6 +39,7 @@ class ActivationBuffer {
  private:
   std::vector<float> f32_, scales_;
   std::vector<ActivationSums> sums_;
+  std::vector<ActivationBits> bits_;
   testing::AlignedBytes blocks_;
 };
 
