@@ -54,8 +54,12 @@ template <class Kernel, int kPanels, int kTokens>
   for (int p = 0; p < kPanels; ++p) {
     tile.panels[p] = args.w.data + (panel + p) * regions.bytes;
   }
-  for (int t = 0; t < kTokens; ++t) {
-    tile.x_rows[t] = args.x_rows ? args.x_rows[token + t] : token + t;
+  // Two loops: of one, compilers make a masked load through a null pointer,
+  // which CPUs pass over and some emulators do not.
+  if (args.x_rows == nullptr) {
+    for (int t = 0; t < kTokens; ++t) tile.x_rows[t] = token + t;
+  } else {
+    for (int t = 0; t < kTokens; ++t) tile.x_rows[t] = args.x_rows[token + t];
   }
   Kernel::Dots(args, regions, &tile);
   for (int t = 0; t < kTokens; ++t) {
