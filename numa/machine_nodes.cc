@@ -105,15 +105,15 @@ MachineNode DescribeNode(hwloc_topology* topology, hwloc_obj_t node,
 std::vector<hwloc_obj_t> FindMemory(hwloc_topology* topology,
                                     const MachineFilter& filter,
                                     MachineNodes& result) {
-  const bool one_node =
-      hwloc_get_nbobjs_by_type(topology, HWLOC_OBJ_NUMANODE) == 1;
+  result.one_node_machine =
+      hwloc_bitmap_weight(hwloc_topology_get_complete_nodeset(topology)) == 1;
   std::vector<hwloc_obj_t> objects;
   for (hwloc_obj_t node = nullptr;
        (node = hwloc_get_next_obj_by_type(topology, HWLOC_OBJ_NUMANODE,
                                           node)) != nullptr;) {
     int64_t bytes = static_cast<int64_t>(node->attr->numanode.local_memory);
     // The kernel may account memory to the machine before the node has it.
-    if (filter.this_machine && one_node) {
+    if (filter.this_machine && result.one_node_machine) {
       bytes = std::max(bytes, FreeMemory().MachineTotalBytes());
     }
     if (filter.memory_stated && bytes == 0) {
@@ -141,6 +141,29 @@ void NoteUnusedCpus(hwloc_topology* topology, size_t usable,
   }
 }
 
+/// Of CPUs that no memory is near to, those whose node is there and may not be
+/// used: hwloc shows no node over them.
+void NoteHomelessCpus(hwloc_topology* topology, const std::vector<int>& cpus,
+                      std::vector<std::string>& notes) {
+  hwloc_bitmap_t with_node = hwloc_bitmap_alloc();
+  for (hwloc_obj_t node = nullptr;
+       (node = hwloc_get_next_obj_by_type(topology, HWLOC_OBJ_NUMANODE,
+                                          node)) != nullptr;) {
+    hwloc_bitmap_or(with_node, with_node, node->cpuset);
+  }
+  std::vector<int> homeless;
+  std::ranges::copy_if(cpus, std::back_inserter(homeless), [&](int cpu) {
+    return hwloc_bitmap_isset(with_node, cpu) == 0;
+  });
+  hwloc_bitmap_free(with_node);
+  if (homeless.empty()) return;
+  std::ranges::sort(homeless);
+  notes.push_back(absl::StrFormat(
+      "CPUs %s are not used: the memory of their NUMA node may not be used "
+      "(cpuset.mems)",
+      FormatCpuList(homeless)));
+}
+
 }  // namespace
 
 absl::StatusOr<MachineNodes> FindMachineNodes(hwloc_topology* topology,
@@ -152,6 +175,7 @@ absl::StatusOr<MachineNodes> FindMachineNodes(hwloc_topology* topology,
   const std::vector<hwloc_obj_t> memory = FindMemory(topology, filter, result);
   result.memory_nodes = static_cast<int>(memory.size());
   const bool has_cores = hwloc_get_nbobjs_by_type(topology, HWLOC_OBJ_CORE) > 0;
+  std::vector<int> homeless;
   const hwloc_obj_type_t unit = has_cores ? HWLOC_OBJ_CORE : HWLOC_OBJ_PU;
   for (hwloc_obj_t object = nullptr;
        (object = hwloc_get_next_obj_by_type(topology, unit, object)) !=
@@ -162,8 +186,13 @@ absl::StatusOr<MachineNodes> FindMachineNodes(hwloc_topology* topology,
     if (core.threads.empty()) continue;
     core.l3_group = L3GroupOf(topology, object);
     const int home = NearestNode(memory, core.threads.front());
-    if (home >= 0) result.nodes[home].cores.push_back(std::move(core));
+    if (home >= 0) {
+      result.nodes[home].cores.push_back(std::move(core));
+    } else {
+      std::ranges::copy(core.threads, std::back_inserter(homeless));
+    }
   }
+  NoteHomelessCpus(topology, homeless, result.notes);
   std::erase_if(result.nodes, [&](const MachineNode& node) {
     if (!node.cores.empty()) return false;
     result.notes.push_back(absl::StrFormat(

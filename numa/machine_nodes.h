@@ -32,6 +32,7 @@ struct MachineNodes {
   std::vector<MachineNode> nodes;  // with cores and memory, hwloc's order
   std::vector<std::string> notes;  // what was left out
   int memory_nodes = 0;            // with memory, whether or not with cores
+  bool one_node_machine = false;   // nodes that may not be used count
 };
 
 /// What FindMachineNodes is to believe and to use.

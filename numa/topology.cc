@@ -142,6 +142,7 @@ absl::StatusOr<std::unique_ptr<Topology>> Topology::Create(
                         FindMachineNodes(result->handle_, filter));
   result->notes_ = std::move(machine.notes);
   result->real_node_count_ = machine.memory_nodes;
+  result->one_node_machine_ = machine.one_node_machine;
   result->distances_ = FindDistances(result->handle_);
   if (machine.nodes.empty()) {
     return absl::FailedPreconditionError(absl::StrCat(

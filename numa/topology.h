@@ -75,6 +75,9 @@ class Topology {
   absl::Span<const std::string> notes() const { return notes_; }
   /// Memory-backed NUMA nodes of the described machine, used or not.
   int real_node_count() const { return real_node_count_; }
+  /// The machine has no other node, not even one that may not be used: all its
+  /// free memory is that node's.
+  bool one_node_machine() const { return one_node_machine_; }
   /// False for XML and synthetic topologies: they can be planned, not run on.
   bool is_this_machine() const { return is_this_machine_; }
   hwloc_topology* handle() const { return handle_; }
@@ -97,6 +100,7 @@ class Topology {
   std::vector<std::string> notes_;
   std::map<std::pair<int, int>, int> distances_;  // by os_index
   int real_node_count_ = 0;
+  bool one_node_machine_ = true;
   bool is_this_machine_ = true;
   std::shared_ptr<MemoryLedger> memory_ledger_;
 };
