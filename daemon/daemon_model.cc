@@ -1,7 +1,6 @@
 #include "daemon/daemon_model.h"
 
 #include <map>
-#include <numeric>
 #include <string>
 #include <utility>
 
@@ -64,15 +63,16 @@ void DaemonModel::FillFacts(const ModelSource& source,
 
 absl::Status DaemonModel::CheckPlacement() {
   for (int node = 0; node < topology_->node_count(); ++node) {
-    MLAD_ASSIGN_OR_RETURN(misplaced_pages_.emplace_back(),
-                          loaded_->CountMisplacedPages(*topology_, node));
+    MLAD_ASSIGN_OR_RETURN(placement_.emplace_back(),
+                          loaded_->CorrectPlacement(*topology_, node));
   }
   return absl::OkStatus();
 }
 
-int64_t DaemonModel::misplaced_pages() const {
-  return std::accumulate(misplaced_pages_.begin(), misplaced_pages_.end(),
-                         int64_t{0});
+PlacementReport DaemonModel::placement() const {
+  PlacementReport sum;
+  for (const PlacementReport& node : placement_) sum += node;
+  return sum;
 }
 
 absl::StatusOr<std::unique_ptr<DaemonModel>> DaemonModel::Load(
@@ -127,7 +127,7 @@ std::vector<NodeCounters> DaemonModel::node_counters() const {
     counters.remote_bytes = traffic.remote_bytes;
     counters.busy_ns = execution.busy_ns;
     counters.barrier_ns = execution.barrier_ns;
-    counters.misplaced_pages = misplaced_pages_[node];
+    counters.misplaced_pages = placement_[node].pages_misplaced;
     counters.kv_pages_used = loaded_->pages().used_pages(node);
     result.push_back(counters);
   }

@@ -17,6 +17,7 @@
 #include "kernels/kernels.h"
 #include "model/loaded_model.h"
 #include "numa/executor.h"
+#include "numa/node_memory.h"
 #include "numa/topology.h"
 #include "rpc/served_model.h"
 
@@ -47,7 +48,9 @@ class DaemonModel final : public ServedModel {
   std::string_view isa() const override { return IsaName(kernels_->isa); }
 
   const Topology& topology() const { return *topology_; }
-  int64_t misplaced_pages() const;
+  /// Of all nodes, as found after loading.
+  PlacementReport placement() const;
+  std::vector<const NodeRegion*> memory() const { return loaded_->regions(); }
 
  private:
   DaemonModel() = default;
@@ -64,7 +67,7 @@ class DaemonModel final : public ServedModel {
   std::unique_ptr<LoadedModel> loaded_;
   std::unique_ptr<Engine> engine_;
   ModelFacts facts_;
-  std::vector<int64_t> misplaced_pages_;  // [nodes], as found after loading
+  std::vector<PlacementReport> placement_;  // [nodes], as found after loading
 };
 
 }  // namespace mlad

@@ -126,8 +126,35 @@ class ServeRun {
                model_->facts().name, plan.nodes.size(),
                static_cast<double>(plan.weights_bytes) / (1 << 20),
                plan.context_tokens);
-    if (const int64_t pages = model_->misplaced_pages(); pages > 0) {
-      log_->warn("{} pages of memory are on another node than planned", pages);
+    AnnounceMemory();
+  }
+
+  void AnnounceMemory() {
+    const Topology& topology = model_->topology();
+    for (const NodeRegion* region : model_->memory()) {
+      log_->debug("memory at {}, {} bytes, node {}, kernel's node {}: {}",
+                  static_cast<void*>(region->data()), region->bytes(),
+                  region->node(), topology.nodes()[region->node()].os_index,
+                  region->purpose());
+    }
+    const PlacementReport placement = model_->placement();
+    if (topology.real_node_count() > 1) {
+      log_->info(
+          "asked the kernel for the node of {} of {} pages: {} misplaced",
+          placement.pages_checked, placement.region_pages,
+          placement.pages_misplaced);
+    }
+    if (placement.pages_moved > 0) {
+      log_->warn(
+          "{} pages of memory were on another node than planned; they "
+          "have been moved",
+          placement.pages_moved);
+    }
+    if (placement.pages_misplaced > 0) {
+      log_->warn(
+          "{} pages of memory are on another node than planned and "
+          "cannot be moved",
+          placement.pages_misplaced);
     }
   }
 

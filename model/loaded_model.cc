@@ -178,26 +178,34 @@ absl::StatusOr<std::unique_ptr<LoadedModel>> LoadedModel::Load(
   MLAD_ASSIGN_OR_RETURN(state->weights,
                         model->LoadWeights(file, topology, executor, options));
   PrepareExperts(model->plan_.experts, *state);
+  for (const NodeRegion* region : model->regions()) {
+    MLAD_RETURN_IF_ERROR(region->Populate(topology));
+  }
   model->transformer_ =
       std::make_unique<Transformer>(executor, std::move(state));
   return model;
 }
 
-absl::StatusOr<int64_t> LoadedModel::CountMisplacedPages(
+std::vector<const NodeRegion*> LoadedModel::regions() const {
+  std::vector<const NodeRegion*> result;
+  for (const NodeRegion& region : regions_) result.push_back(&region);
+  for (const NodeRegion& region : cache_->regions()) result.push_back(&region);
+  return result;
+}
+
+absl::StatusOr<PlacementReport> LoadedModel::CorrectPlacement(
     const Topology& topology, int node) const {
-  int64_t pages = 0;
-  const auto add = [&](const NodeRegion& region) -> absl::Status {
-    if (region.node() != node) return absl::OkStatus();
-    MLAD_ASSIGN_OR_RETURN(const int64_t misplaced,
-                          region.CountMisplacedPages(topology));
-    pages += misplaced;
-    return absl::OkStatus();
-  };
-  for (const NodeRegion& region : regions_) MLAD_RETURN_IF_ERROR(add(region));
-  for (const NodeRegion& region : cache_->regions()) {
-    MLAD_RETURN_IF_ERROR(add(region));
+  PlacementReport sum;
+  for (const NodeRegion* region : regions()) {
+    if (region->node() != node) continue;
+    MLAD_ASSIGN_OR_RETURN(PlacementReport report,
+                          region->CheckPlacement(topology));
+    if (report.pages_misplaced > 0) {
+      MLAD_ASSIGN_OR_RETURN(report, region->CorrectMisplacedPages(topology));
+    }
+    sum += report;
   }
-  return pages;
+  return sum;
 }
 
 }  // namespace mlad

@@ -54,8 +54,9 @@ class LoadedModel {
   /// Packs every tensor of `file` into its home node's memory; the file is not
   /// needed afterwards. `topology` and `executor` outlive the result; loading
   /// uses the executor.
-  /// Errors: those of PlanModel, NodeRegion::Allocate, LatentCache::Create;
-  /// kDataLoss when the file shrinks meanwhile; kCancelled.
+  /// Errors: those of PlanModel, NodeRegion::Allocate and Populate,
+  /// LatentCache::Create; kDataLoss when the file shrinks meanwhile;
+  /// kCancelled.
   static absl::StatusOr<std::unique_ptr<LoadedModel>> Load(
       const GgufFile& file, const Topology& topology, Executor& executor,
       const LoadOptions& options);
@@ -67,10 +68,13 @@ class LoadedModel {
   Transformer& transformer() { return *transformer_; }
   const Transformer& transformer() const { return *transformer_; }
 
-  /// Pages of weights, cache and buffers of this node that the kernel holds
-  /// elsewhere.
-  absl::StatusOr<int64_t> CountMisplacedPages(const Topology& topology,
-                                              int node) const;
+  /// Weights, buffers and cache.
+  std::vector<const NodeRegion*> regions() const;
+  /// Asks the kernel where this node's memory is and moves home what it holds
+  /// elsewhere; what is misplaced now is in the report.
+  /// Errors: those of NodeRegion::CheckPlacement and CorrectMisplacedPages.
+  absl::StatusOr<PlacementReport> CorrectPlacement(const Topology& topology,
+                                                   int node) const;
 
  private:
   LoadedModel() = default;

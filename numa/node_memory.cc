@@ -4,7 +4,9 @@
 #include <atomic>
 #include <cerrno>
 #include <cstring>
+#include <map>
 #include <optional>
+#include <string>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -14,6 +16,7 @@
 #include <unistd.h>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 
 #include "base/check.h"
 #include "base/status.h"
@@ -45,20 +48,39 @@ bool OnlyOneHome(const Topology& topology) {
   return topology.real_node_count() == 1;
 }
 
+/// " (node 1 has 2.0 GiB free)", one node a clause; empty without others.
+std::string RoomElsewhere(const Topology& topology, int os_node) {
+  const FreeMemory memory;
+  std::map<int, int64_t> free_bytes;
+  for (const NodeDescription& node : topology.nodes()) {
+    if (node.os_index == os_node) continue;
+    free_bytes[node.os_index] = memory.NodeBytes(node.os_index).value_or(0);
+  }
+  std::vector<std::string> clauses;
+  for (const auto& [other, bytes] : free_bytes) {
+    clauses.push_back(
+        absl::StrCat("node ", other, " has ", FormatBytes(bytes), " free"));
+  }
+  return clauses.empty()
+             ? ""
+             : absl::StrCat(" (", absl::StrJoin(clauses, ", "), ")");
+}
+
 /// Touches every page, several threads on the node's CPUs at once: zeroing is
-/// what takes the time. False when a pool runs dry meanwhile.
-bool Populate(const Topology& topology, int node, std::byte* data,
-              int64_t bytes, int64_t page_bytes) {
+/// what takes the time. Returns 0 or the errno of what failed: ENOMEM or EFAULT
+/// without memory, EINVAL where the kernel cannot do it.
+int TouchPages(const Topology& topology, int node, std::byte* data,
+               int64_t bytes, int64_t page_bytes) {
   const std::vector<int>& cpus = topology.nodes()[node].cpus;
   const int64_t pages = bytes / page_bytes;
   const int threads = static_cast<int>(std::min<int64_t>(
       {8, static_cast<int64_t>(cpus.size()), 1 + bytes / kGiB, pages}));
-  std::atomic<bool> failed{false};
+  std::atomic<int> error{0};
   const auto populate = [&](int index) {
     const WorkRange range = SplitEvenly(pages, threads, index);
     if (madvise(data + range.begin * page_bytes, range.size() * page_bytes,
                 MADV_POPULATE_WRITE) != 0) {
-      failed = true;
+      error = errno;
     }
   };
   std::vector<std::thread> others;
@@ -70,7 +92,7 @@ bool Populate(const Topology& topology, int node, std::byte* data,
   }
   populate(0);
   for (std::thread& thread : others) thread.join();
-  return !failed;
+  return error;
 }
 
 }  // namespace
@@ -82,6 +104,7 @@ absl::StatusOr<NodeRegion> NodeRegion::Allocate(const Topology& topology,
   NodeRegion region;
   region.bytes_ = bytes;
   region.node_ = node;
+  region.purpose_ = std::string(purpose);
   region.os_node_ = topology.nodes()[node].os_index;
   region.page_bytes_ = BasePageBytes();
   if (bytes == 0) return region;
@@ -119,13 +142,14 @@ bool NodeRegion::MapFromPool(const Topology& topology,
   pool.bytes_ = bytes_;
   pool.mapped_bytes_ = bytes;
   pool.page_bytes_ = huge_page_bytes;
+  pool.purpose_ = purpose_;
   pool.node_ = node_;
   pool.os_node_ = os_node_;
   // mmap reserves of all nodes' pools together. Were this node's taken by
   // another program meanwhile, a touch would be a SIGBUS: touch it here, where
   // that is an error.
   if (!pool.Bind(topology, "").ok() ||
-      !Populate(topology, node_, pool.data_, bytes, huge_page_bytes)) {
+      TouchPages(topology, node_, pool.data_, bytes, huge_page_bytes) != 0) {
     return false;
   }
   *this = std::move(pool);
@@ -135,7 +159,7 @@ bool NodeRegion::MapFromPool(const Topology& topology,
 absl::Status NodeRegion::Map(const Topology& topology,
                              std::string_view purpose) {
   const FreeMemory memory;
-  const std::optional<int64_t> free_bytes = OnlyOneHome(topology)
+  const std::optional<int64_t> free_bytes = topology.one_node_machine()
                                                 ? memory.MachineBytes()
                                                 : memory.NodeBytes(os_node_);
   // A bound page that does not fit ends in the out-of-memory killer: look
@@ -144,10 +168,10 @@ absl::Status NodeRegion::Map(const Topology& topology,
       os_node_, mapped_bytes_, free_bytes.value_or(mapped_bytes_));
   if (missing > 0) {
     return absl::ResourceExhaustedError(absl::StrCat(
-        View(purpose), " needs ", FormatBytes(bytes_), " on NUMA node ",
-        os_node_, ", where ", FormatBytes(missing),
-        " are missing; free memory there, or use more nodes or a smaller "
-        "context"));
+        FormatBytes(mapped_bytes_), " for ", View(purpose),
+        " are needed on NUMA node ", os_node_, ", where ", FormatBytes(missing),
+        " are missing", RoomElsewhere(topology, os_node_),
+        "; free memory there, or use more nodes or a smaller context"));
   }
   ledger_ = topology.memory_ledger();
   // Over-allocate to align, then give the ends back.
@@ -194,6 +218,17 @@ absl::Status NodeRegion::Bind(const Topology& topology,
       "cpuset.mems"));
 }
 
+absl::Status NodeRegion::Populate(const Topology& topology) const {
+  if (data_ == nullptr) return absl::OkStatus();
+  const int error =
+      TouchPages(topology, node_, data_, mapped_bytes_, page_bytes_);
+  if (error == 0 || error == EINVAL) return absl::OkStatus();
+  return absl::ResourceExhaustedError(absl::StrCat(
+      "NUMA node ", os_node_, " ran out of memory for ", purpose_, " (",
+      FormatBytes(bytes_), "): ", std::strerror(error),
+      "; free memory there, or use more nodes or a smaller context"));
+}
+
 void NodeRegion::Unmap() {
   if (data_ != nullptr) munmap(data_, mapped_bytes_);
   if (ledger_ != nullptr) ledger_->Release(os_node_, mapped_bytes_);
@@ -217,6 +252,7 @@ NodeRegion& NodeRegion::operator=(NodeRegion&& other) noexcept {
   page_bytes_ = other.page_bytes_;
   node_ = other.node_;
   os_node_ = other.os_node_;
+  purpose_ = std::move(other.purpose_);
   ledger_ = std::exchange(other.ledger_, nullptr);
   return *this;
 }

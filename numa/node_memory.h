@@ -4,8 +4,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <string_view>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 
 #include "numa/topology.h"
@@ -46,8 +48,16 @@ class NodeRegion {
   std::byte* data() const { return data_; }
   int64_t bytes() const { return bytes_; }
   int node() const { return node_; }
+  /// What it was allocated for.
+  const std::string& purpose() const { return purpose_; }
   /// Of the pool it came from; the base page size when it came from none.
   int64_t page_bytes() const { return page_bytes_; }
+
+  /// Touches every page, content unchanged: a node that runs out of memory
+  /// does so here and not in a step, and CheckPlacement sees all pages. Kernels
+  /// before 5.14 cannot: pages come when they are first used.
+  /// Errors: kResourceExhausted naming the purpose, the node and the size.
+  absl::Status Populate(const Topology& topology) const;
 
   /// Asks move_pages where the pages are; above kFullCheckBytes an even sample.
   /// Errors: kFailedPrecondition when the kernel does not answer, unless the
@@ -60,7 +70,7 @@ class NodeRegion {
   /// Moves misplaced pages home; looks at all pages whatever the size. What is
   /// still misplaced is in the report. No other thread may be adding pages.
   absl::StatusOr<PlacementReport> CorrectMisplacedPages(
-      const Topology& topology);
+      const Topology& topology) const;
 
   static constexpr int64_t kFullCheckBytes = int64_t{64} << 30;
 
@@ -78,6 +88,7 @@ class NodeRegion {
   int64_t page_bytes_ = 0;
   int node_ = 0;
   int os_node_ = 0;
+  std::string purpose_;
   std::shared_ptr<MemoryLedger> ledger_;  // outlives the topology if need be
 };
 

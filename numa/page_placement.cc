@@ -104,7 +104,7 @@ absl::StatusOr<int64_t> NodeRegion::CountMisplacedPages(
 }
 
 absl::StatusOr<PlacementReport> NodeRegion::CorrectMisplacedPages(
-    const Topology& topology) {
+    const Topology& topology) const {
   if (data_ == nullptr) return PlacementReport();
   MLAD_ASSIGN_OR_RETURN(const PlacementReport before, CheckEvery(topology, 1));
   if (before.pages_misplaced == 0) return before;

@@ -65,6 +65,24 @@ TEST_F(NodeRegionTest, TouchedPagesAreHome) {
   EXPECT_EQ(*region.CountMisplacedPages(*topology_), 0);
 }
 
+TEST_F(NodeRegionTest, PopulatedMemoryIsAllThereAndUnchanged) {
+  const NodeRegion region = Region(3 * kMiB);
+  region.data()[kMiB] = std::byte{1};
+  ASSERT_TRUE(region.Populate(*topology_).ok());
+  const auto report = region.CheckPlacement(*topology_);
+  ASSERT_TRUE(report.ok()) << report.status();
+  EXPECT_EQ(report->pages_touched, report->region_pages);
+  EXPECT_EQ(region.data()[kMiB], std::byte{1});
+  EXPECT_EQ(region.data()[kMiB + 1], std::byte{0});
+  EXPECT_TRUE(NodeRegion().Populate(*topology_).ok());
+}
+
+TEST_F(NodeRegionTest, KnowsWhatItIsFor) {
+  NodeRegion first = Region(1);
+  const NodeRegion second = std::move(first);
+  EXPECT_EQ(second.purpose(), "test data");
+}
+
 TEST_F(NodeRegionTest, NothingToCorrectAtHome) {
   NodeRegion region = Region(kMiB);
   std::memset(region.data(), 1, region.bytes());
