@@ -4,7 +4,8 @@
 #   tests/run.sh          all of it: AddressSanitizer and UBSan over the unit tests,
 #                         ThreadSanitizer over the threaded ones, a minute of each
 #                         fuzzer, then all tests of the release build (unit, per
-#                         instruction set, rpc, end to end, lint)
+#                         instruction set, rpc, end to end, lint, and virtual
+#                         machines with several NUMA nodes)
 #   tests/run.sh --quick  for a developer: the unit tests of the release build
 #
 # Stops at the first part that fails. The last lines are ctest's summary.
@@ -15,7 +16,7 @@ quick=false
 case "${1:-}" in
   "") ;;
   --quick) quick=true ;;
-  -h | --help) sed -n '2,10s/^# \{0,1\}//p' tests/run.sh; exit 0 ;;
+  -h | --help) sed -n '2,11s/^# \{0,1\}//p' tests/run.sh; exit 0 ;;
   *) echo "tests/run.sh: unknown argument '$1' (try --help)." >&2; exit 2 ;;
 esac
 
