@@ -6,6 +6,8 @@
 
 #include "base/check.h"
 #include "base/float16.h"
+#include "quant/block_format.h"
+#include "quant/tensor_block.h"
 
 namespace mlad {
 namespace {
@@ -34,37 +36,8 @@ class Random {
   uint64_t state_;
 };
 
-/// Where a block keeps its f16 scale and its f16 minimum.
-struct ScaleFields {
-  int scale = -1;
-  int minimum = -1;
-};
-
-ScaleFields FieldsOf(TensorType type) {
-  switch (type) {
-    case TensorType::kQ8_0:
-    case TensorType::kQ4_0:
-    case TensorType::kQ5_0:
-    case TensorType::kIQ4_NL:
-    case TensorType::kIQ4_XS:
-      return {0, -1};
-    case TensorType::kQ4_1:
-    case TensorType::kQ5_1:
-    case TensorType::kQ4_K:
-    case TensorType::kQ5_K:
-      return {0, 2};
-    case TensorType::kQ2_K:
-      return {80, 82};
-    case TensorType::kQ3_K:
-      return {108, -1};
-    case TensorType::kQ6_K:
-      return {208, -1};
-    case TensorType::kF32:
-    case TensorType::kF16:
-    case TensorType::kBF16:
-      return {};
-  }
-  return {};
+bool IsQuantised(TensorType type) {
+  return IsBlockFormat(PackedFormatFor(type));
 }
 
 double Mean(const std::vector<float>& values) {
@@ -92,7 +65,7 @@ uint64_t SynthStream(uint64_t seed, std::string_view name, int64_t piece) {
 
 SynthValues::SynthValues(TensorType type, const SynthDistribution& distribution)
     : type_(type), distribution_(distribution) {
-  if (FieldsOf(type).scale >= 0) Calibrate();
+  if (IsQuantised(type)) Calibrate();
 }
 
 void SynthValues::Calibrate() {
@@ -106,7 +79,7 @@ void SynthValues::Calibrate() {
                   values.data());
   };
   float minimum_per_scale = 0;
-  if (FieldsOf(type_).minimum >= 0) {
+  if (GetBlockFormat(PackedFormatFor(type_)).has_minimum) {
     decode(1, 0);
     const double scaled = Mean(values);
     decode(0, 1);
@@ -119,16 +92,11 @@ void SynthValues::Calibrate() {
 
 void SynthValues::SetScales(absl::Span<std::byte> out, float scale,
                             float minimum) const {
-  const ScaleFields fields = FieldsOf(type_);
-  const uint16_t scale_bits = F32ToF16(scale);
-  const uint16_t minimum_bits = F32ToF16(minimum);
+  const uint16_t d = BlockScaleBits(type_, scale);
+  const uint16_t n = F32ToF16(minimum);
   const size_t block_bytes = GetTensorType(type_).block_bytes;
   for (size_t at = 0; at < out.size(); at += block_bytes) {
-    std::memcpy(&out[at + fields.scale], &scale_bits, sizeof scale_bits);
-    if (fields.minimum >= 0) {
-      std::memcpy(&out[at + fields.minimum], &minimum_bits,
-                  sizeof minimum_bits);
-    }
+    PutBlockScales(type_, d, n, &out[at]);
   }
 }
 
@@ -160,7 +128,7 @@ void SynthValues::FillFloats(uint64_t stream, absl::Span<std::byte> out) const {
 }
 
 void SynthValues::Fill(uint64_t stream, absl::Span<std::byte> out) const {
-  if (FieldsOf(type_).scale < 0) {
+  if (!IsQuantised(type_)) {
     FillFloats(stream, out);
     return;
   }

@@ -1,5 +1,6 @@
 #include "quant/block_format.h"
 
+#include <cmath>
 #include <cstring>
 
 #include "base/check.h"
@@ -9,55 +10,32 @@
 namespace mlad {
 namespace {
 
-constexpr BlockFormat kQ8Format = {.low_bits = 8, .zero_code = 128};
-constexpr BlockFormat kQ4Format = {.low_bits = 4, .zero_code = 8};
-constexpr BlockFormat kNL4Format = {.low_bits = 4, .levels = kNonLinearLevels};
-constexpr BlockFormat kQ4KFormat = {
-    .low_bits = 4, .span = 256, .group = 32, .has_minimum = true};
-constexpr BlockFormat kQ6KFormat = {
-    .low_bits = 8, .zero_code = 32, .span = 256, .group = 16, .signed_s = true};
-constexpr BlockFormat kQ4MFormat = {.low_bits = 4, .has_minimum = true};
-constexpr BlockFormat kQ5Format = {
-    .low_bits = 4, .high_bits = 1, .zero_code = 16};
-constexpr BlockFormat kQ5MFormat = {
-    .low_bits = 4, .high_bits = 1, .has_minimum = true};
-constexpr BlockFormat kQ5KFormat = {.low_bits = 4,
-                                    .high_bits = 1,
-                                    .span = 256,
-                                    .group = 32,
-                                    .has_minimum = true};
-constexpr BlockFormat kQ2KFormat = {.low_bits = 2,
-                                    .span = 256,
-                                    .group = 16,
-                                    .has_minimum = true,
-                                    .nibble_pair = true};
-constexpr BlockFormat kQ3KFormat = {.low_bits = 2,
-                                    .high_bits = 1,
-                                    .zero_code = 4,
-                                    .span = 256,
-                                    .group = 16,
-                                    .signed_s = true};
-constexpr BlockFormat kNL4KFormat = {.low_bits = 4,
-                                     .levels = kNonLinearLevels,
-                                     .span = 256,
-                                     .group = 32,
-                                     .signed_s = true};
-
 float LoadF16(const std::byte* at) {
   uint16_t bits;
   std::memcpy(&bits, at, sizeof(bits));
   return F16ToF32(bits);
 }
 
-void DecodeValues(const BlockFormat& format, const std::byte* codes,
-                  PanelBlock* out) {
-  uint8_t row_codes[kQuantBlock];
+// The s of one row and group, with what is on top of it.
+int LoadNibble(const std::byte* scales, int64_t group, int row) {
+  return static_cast<int>(scales[group / 2 * kPanelRows + row]) >>
+             (group % 2 * 4) &
+         15;
+}
+
+void DecodeValues(const BlockFormat& format, const PanelRegions& regions,
+                  const std::byte* panel, int64_t block, PanelBlock* out) {
+  uint8_t codes[kQuantBlock];
   for (int row = 0; row < kPanelRows; ++row) {
-    GetRowCodes(format, codes, row, row_codes);
+    GetRowCodes(format, panel + block * BlockCodeBytes(format), row, codes);
+    if (format.top_bit == TopBit::kEach32) {
+      const int s = LoadNibble(panel + regions.scales, block, row);
+      for (uint8_t& code : codes) code |= static_cast<uint8_t>(s & 8);
+    }
     for (int c = 0; c < kQuantBlock; ++c) {
       out->value[row][c] = static_cast<int16_t>(
-          format.levels != nullptr ? format.levels[row_codes[c]]
-                                   : row_codes[c] - format.zero_code);
+          format.levels != nullptr ? format.levels[codes[c]]
+                                   : codes[c] - format.zero_code);
     }
   }
 }
@@ -68,13 +46,28 @@ struct GroupScale {
   int m = 1;
 };
 
+// `scales` are those of the panel.
 GroupScale LoadGroupScale(const BlockFormat& format, const std::byte* scales,
-                          int row) {
+                          int64_t group, int row) {
+  if (format.odd_s) {
+    const int mask = format.top_bit == TopBit::kEach32 ? 7 : 15;
+    return {2 * (LoadNibble(scales, group, row) & mask) + 1, 0};
+  }
+  scales += GroupScaleBytes(format, group);
   const auto s = static_cast<uint8_t>(scales[row]);
   if (format.nibble_pair) return {s & 15, s >> 4};
   const int scale = format.signed_s ? static_cast<int8_t>(s) : s;
   if (!format.has_minimum) return {scale, 0};
   return {scale, static_cast<uint8_t>(scales[kPanelRows + row])};
+}
+
+// d of one row as it is stored.
+uint16_t LoadFloatScale(const BlockFormat& format, const std::byte* floats,
+                        int row) {
+  if (format.exponent_d) return static_cast<uint8_t>(floats[row]);
+  uint16_t bits;
+  std::memcpy(&bits, floats + 2 * row, sizeof(bits));
+  return bits;
 }
 
 // Where a format has minima, each 16 scales are followed by their 16.
@@ -88,13 +81,12 @@ void DecodeScales(const BlockFormat& format, const PanelRegions& regions,
     for (int row = 0; row < kPanelRows; ++row) {
       GroupScale group;
       if (format.group != 0) {
-        const int64_t index = (column + 16 * half) / format.group;
-        group = LoadGroupScale(
-            format, panel + regions.scales + index * GroupScaleBytes(format),
-            row);
+        group = LoadGroupScale(format, panel + regions.scales,
+                               (column + 16 * half) / format.group, row);
       }
       out->scale[half][row] =
-          LoadF16(floats + 2 * row) * static_cast<float>(group.s);
+          FloatScale(format, LoadFloatScale(format, floats, row)) *
+          static_cast<float>(group.s);
       out->minimum[half][row] = format.has_minimum
                                     ? LoadF16(floats + 2 * (kPanelRows + row)) *
                                           static_cast<float>(group.m)
@@ -105,37 +97,48 @@ void DecodeScales(const BlockFormat& format, const PanelRegions& regions,
 
 }  // namespace
 
-bool IsBlockFormat(PackedFormat format) {
-  return format != PackedFormat::kF32 && format != PackedFormat::kF16 &&
-         format != PackedFormat::kBF16;
-}
-
 const BlockFormat& GetBlockFormat(PackedFormat format) {
   switch (format) {
     case PackedFormat::kQ8:
-      return kQ8Format;
+      return kBlockFormat<PackedFormat::kQ8>;
     case PackedFormat::kQ4:
-      return kQ4Format;
+      return kBlockFormat<PackedFormat::kQ4>;
     case PackedFormat::kNL4:
-      return kNL4Format;
+      return kBlockFormat<PackedFormat::kNL4>;
     case PackedFormat::kQ4K:
-      return kQ4KFormat;
+      return kBlockFormat<PackedFormat::kQ4K>;
     case PackedFormat::kQ6K:
-      return kQ6KFormat;
+      return kBlockFormat<PackedFormat::kQ6K>;
     case PackedFormat::kQ4M:
-      return kQ4MFormat;
+      return kBlockFormat<PackedFormat::kQ4M>;
     case PackedFormat::kQ5:
-      return kQ5Format;
+      return kBlockFormat<PackedFormat::kQ5>;
     case PackedFormat::kQ5M:
-      return kQ5MFormat;
+      return kBlockFormat<PackedFormat::kQ5M>;
     case PackedFormat::kQ5K:
-      return kQ5KFormat;
+      return kBlockFormat<PackedFormat::kQ5K>;
     case PackedFormat::kQ2K:
-      return kQ2KFormat;
+      return kBlockFormat<PackedFormat::kQ2K>;
     case PackedFormat::kQ3K:
-      return kQ3KFormat;
+      return kBlockFormat<PackedFormat::kQ3K>;
     case PackedFormat::kNL4K:
-      return kNL4KFormat;
+      return kBlockFormat<PackedFormat::kNL4K>;
+    case PackedFormat::kMx4:
+      return kBlockFormat<PackedFormat::kMx4>;
+    case PackedFormat::kIq1S:
+      return kBlockFormat<PackedFormat::kIq1S>;
+    case PackedFormat::kIq1M:
+      return kBlockFormat<PackedFormat::kIq1M>;
+    case PackedFormat::kIq2Xxs:
+      return kBlockFormat<PackedFormat::kIq2Xxs>;
+    case PackedFormat::kIq2Xs:
+      return kBlockFormat<PackedFormat::kIq2Xs>;
+    case PackedFormat::kIq2S:
+      return kBlockFormat<PackedFormat::kIq2S>;
+    case PackedFormat::kIq3Xxs:
+      return kBlockFormat<PackedFormat::kIq3Xxs>;
+    case PackedFormat::kIq3S:
+      return kBlockFormat<PackedFormat::kIq3S>;
     case PackedFormat::kF32:
     case PackedFormat::kF16:
     case PackedFormat::kBF16:
@@ -144,22 +147,14 @@ const BlockFormat& GetBlockFormat(PackedFormat format) {
   MLAD_CHECK(false && "not a block format");
 }
 
-int64_t BlockCodeBytes(const BlockFormat& format) {
-  return kPanelRows * kQuantBlock * (format.low_bits + format.high_bits) / 8;
-}
-
-int64_t GroupScaleBytes(const BlockFormat& format) {
-  const bool two_bytes = format.has_minimum && !format.nibble_pair;
-  return kPanelRows * (two_bytes ? 2 : 1);
-}
-
-int64_t FloatScaleBytes(const BlockFormat& format) {
-  return kPanelRows * 2 * (format.has_minimum ? 2 : 1);
+float FloatScale(const BlockFormat& format, uint16_t bits) {
+  if (!format.exponent_d) return F16ToF32(bits) * format.unit;
+  return std::ldexp(1.0f, static_cast<int>(bits) - 128);
 }
 
 void DecodePanelBlock(const BlockFormat& format, const PanelRegions& regions,
                       const std::byte* panel, int64_t block, PanelBlock* out) {
-  DecodeValues(format, panel + block * BlockCodeBytes(format), out);
+  DecodeValues(format, regions, panel, block, out);
   DecodeScales(format, regions, panel, block, out);
 }
 

@@ -11,15 +11,18 @@ namespace {
 
 void DequantizeBlock(const BlockFormat& format, const TensorBlock& block,
                      float* out) {
-  const float d = F16ToF32(block.d);
+  const float d = FloatScale(format, block.d);
   const float n = format.has_minimum ? F16ToF32(block.n) : 0;
   for (int c = 0; c < format.span; ++c) {
     float scale = d;
     float minimum = n;
     if (format.group != 0) {
       const int group = c / format.group;
-      const uint8_t s = block.s[group];
-      scale *= static_cast<float>(format.signed_s ? static_cast<int8_t>(s) : s);
+      const uint8_t bits = block.s[group];
+      const int s = format.odd_s      ? 2 * bits + 1
+                    : format.signed_s ? static_cast<int8_t>(bits)
+                                      : bits;
+      scale *= static_cast<float>(s);
       if (format.has_minimum) minimum *= static_cast<float>(block.m[group]);
     }
     const int value = format.levels != nullptr

@@ -20,29 +20,52 @@ struct PanelWriter {
 
   // Scales of the block whose first column is `column`.
   void PutScales(int64_t column, int row, const TensorBlock& block) const {
-    std::byte* floats =
-        panel + (format.group == 0 ? regions.scales : regions.supers) +
-        column / format.span * FloatScaleBytes(format) + 2 * row;
-    std::memcpy(floats, &block.d, 2);
-    if (format.has_minimum) std::memcpy(floats + 2 * kPanelRows, &block.n, 2);
-    if (format.group == 0) return;
-    std::byte* to = panel + regions.scales +
-                    column / format.group * GroupScaleBytes(format) + row;
-    for (int i = 0; i < format.span / format.group; ++i) {
-      if (format.nibble_pair) {
-        *to = static_cast<std::byte>(block.s[i] | block.m[i] << 4);
-      } else {
-        *to = std::byte{block.s[i]};
-        if (format.has_minimum) to[kPanelRows] = std::byte{block.m[i]};
-      }
-      to += GroupScaleBytes(format);
+    std::byte* floats = panel +
+                        (format.group == 0 ? regions.scales : regions.supers) +
+                        column / format.span * FloatScaleBytes(format);
+    if (format.exponent_d) {
+      floats[row] = static_cast<std::byte>(block.d);
+    } else {
+      std::memcpy(floats + 2 * row, &block.d, 2);
+    }
+    if (format.has_minimum) {
+      std::memcpy(floats + 2 * (kPanelRows + row), &block.n, 2);
+    }
+    for (int i = 0; format.group != 0 && i < format.span / format.group; ++i) {
+      PutGroupScale(column / format.group + i, row, block, i);
+    }
+  }
+
+  // s and m of group `group`, which is group `i` of the block.
+  void PutGroupScale(int64_t group, int row, const TensorBlock& block,
+                     int i) const {
+    std::byte* scales = panel + regions.scales + row;
+    if (format.odd_s) {
+      int s = block.s[i];
+      if (format.top_bit == TopBit::kEach32) s |= block.codes[32 * i] & 8;
+      std::byte* to = scales + group / 2 * kPanelRows;
+      *to = group % 2 == 0 ? static_cast<std::byte>(s)
+                           : *to | static_cast<std::byte>(s << 4);
+      return;
+    }
+    std::byte* to = scales + GroupScaleBytes(format, group);
+    if (format.nibble_pair) {
+      *to = static_cast<std::byte>(block.s[i] | block.m[i] << 4);
+    } else {
+      *to = std::byte{block.s[i]};
+      if (format.has_minimum) to[kPanelRows] = std::byte{block.m[i]};
     }
   }
 
   void PutBlock(int64_t column, int row, const TensorBlock& block) const {
     std::byte* to = panel + column / kQuantBlock * BlockCodeBytes(format);
     for (int c = 0; c < format.span; c += kQuantBlock) {
-      PutRowCodes(format, row, block.codes + c, to);
+      if (format.grid == Grid::kNone) {
+        PutRowCodes(format, row, block.codes + c, to);
+      } else {
+        PutRowIndices(format, row, block.indices + c / format.grid_columns,
+                      block.codes + c, to);
+      }
       to += BlockCodeBytes(format);
     }
     PutScales(column, row, block);
@@ -53,6 +76,7 @@ struct PanelWriter {
 TensorBlock ZeroBlock(const BlockFormat& format) {
   TensorBlock block;
   std::memset(block.codes, format.zero_code, sizeof(block.codes));
+  std::memset(block.indices, 0, sizeof(block.indices));
   std::memset(block.s, 0, sizeof(block.s));
   std::memset(block.m, 0, sizeof(block.m));
   return block;

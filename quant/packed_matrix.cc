@@ -73,7 +73,7 @@ PanelRegions GetPanelRegions(PackedFormat format, int64_t cols) {
     const int64_t bytes = codes + Align(floats);
     return {codes, bytes, bytes};
   }
-  const int64_t scales = cols / block.group * GroupScaleBytes(block);
+  const int64_t scales = GroupScaleBytes(block, cols / block.group);
   const int64_t supers = codes + Align(scales);
   return {codes, supers, supers + Align(floats)};
 }
@@ -110,6 +110,22 @@ PackedFormat PackedFormatFor(TensorType type) {
       return PackedFormat::kQ3K;
     case TensorType::kIQ4_XS:
       return PackedFormat::kNL4K;
+    case TensorType::kMXFP4:
+      return PackedFormat::kMx4;
+    case TensorType::kIQ1_S:
+      return PackedFormat::kIq1S;
+    case TensorType::kIQ1_M:
+      return PackedFormat::kIq1M;
+    case TensorType::kIQ2_XXS:
+      return PackedFormat::kIq2Xxs;
+    case TensorType::kIQ2_XS:
+      return PackedFormat::kIq2Xs;
+    case TensorType::kIQ2_S:
+      return PackedFormat::kIq2S;
+    case TensorType::kIQ3_XXS:
+      return PackedFormat::kIq3Xxs;
+    case TensorType::kIQ3_S:
+      return PackedFormat::kIq3S;
   }
   MLAD_CHECK(false && "unknown tensor type");
 }

@@ -26,6 +26,15 @@
 //             holds column 8 k + 4 g + j in bits 2 k and 2 k + 1
 //     1 bit, 64 bytes: [16 rows][4 columns] u8; byte (row, j) holds column
 //             4 k + j in bit k
+//     index, of the formats with a codebook (grid.h): index i stands for
+//             columns 8 i .. 8 i + 7 (IQ3: 4 i .. 4 i + 3), n = 4 (8) a block;
+//             its low 8 bits [n][16 rows] u8; the next two, if any, [n / 4][16]
+//             u8, byte (k, row) with index 4 k + i in bits 2 i and 2 i + 1; the
+//             next one, if any, [16] u8 with index i in bit i (IQ3), or [8] u8
+//             with the 4 of row r in the low nibble of byte r and those of row
+//             8 + r in the high one (IQ1, IQ2); then the top bit of the codes:
+//             IQ2, IQ3: as 1 bit above; IQ1_M: one for 8 columns, [8] u8 as
+//             just said; IQ1_S: the top bit of s
 //   scales  per block or group of columns, below
 //   supers  per 256 columns, below
 //
@@ -42,7 +51,16 @@
 //   kQ5K    4 + 1   [cols/32] {[16] u8 s, [16] u8 m}      {[16] f16 d, n}
 //   kQ6K    8       [cols/16][16] i8 s                    [16] f16 d
 //   kNL4K   4       [cols/32][16] i8 s                    [16] f16 d
-//   ({[16] f16 d, n} is [16] f16 d followed by [16] f16 n.)
+//   kMx4    4       [cols/32][16] u8 e                    -
+//   kIq1S   8 2 1   [cols/64][16] s of two groups         [16] f16 d
+//   kIq1M   8 2 1 * [cols/32][16] s of two groups         [16] f16 d
+//   kIq2Xxs 8     1 [cols/64][16] s of two groups         [16] f16 d
+//   kIq2Xs  8 1   1 [cols/32][16] s of two groups         [16] f16 d
+//   kIq2S   8 2   1 [cols/32][16] s of two groups         [16] f16 d
+//   kIq3Xxs 8     1 [cols/64][16] s of two groups         [16] f16 d
+//   kIq3S   8 1   1 [cols/64][16] s of two groups         [16] f16 d
+//   ({[16] f16 d, n} is [16] f16 d followed by [16] f16 n; s of two groups is
+//   u8 with the first one's s in the low nibble.)
 //
 //   format          weight of a code                      zero row
 //   kQ8             d * (code - 128)                      code 128, d = 0
@@ -54,6 +72,9 @@
 //   kQ3K            d * s * (code - 4)                    code 4, s = d = 0
 //   kQ6K            d * s * (code - 32)                   code 32, s = d = 0
 //   kNL4K           d * s * kNonLinearLevels[code]        all 0
+//   kMx4            2^(e - 128) * level[code]             code 0, e = 0
+//   kIq..           d * (2 s + 1) * unit * level[code]    all 0
+//                   (level and unit as in BlockFormat; IQ1_S has s < 8)
 #pragma once
 
 #include <cstddef>
@@ -87,6 +108,14 @@ enum class PackedFormat : uint8_t {
   kQ2K,   // 2-bit codes, 4-bit scale and minimum per 16, f16 pair per 256
   kQ3K,   // 3-bit codes, int8 scale per 16, f16 scale per 256
   kNL4K,  // as kNL4 with an int8 scale per block, f16 scale per 256 (IQ4_XS)
+  kMx4,   // 4-bit floats, power of two per block (MXFP4)
+  kIq1S,  // indices into a codebook of 8 columns, as the rest
+  kIq1M,
+  kIq2Xxs,
+  kIq2Xs,
+  kIq2S,
+  kIq3Xxs,  // and of 4 columns
+  kIq3S,
 };
 
 /// Shape and storage of a packed matrix: out[r] = sum_c w[r][c] * x[c].

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "base/check.h"
+#include "quant/grid_block.h"
 
 namespace mlad {
 namespace {
@@ -31,6 +32,12 @@ void SplitQ8_0(const uint8_t* source, TensorBlock* out) {
 void SplitQ4(const uint8_t* source, TensorBlock* out) {
   out->d = Load16(source);
   SplitNibbles(source + 2, 16, out->codes);
+}
+
+// MXFP4: u8 e; u8 q[16] as Q4_0.
+void SplitMXFP4(const uint8_t* source, TensorBlock* out) {
+  out->d = source[0];
+  SplitNibbles(source + 1, 16, out->codes);
 }
 
 // The minimum is added in the file and subtracted in a packed matrix.
@@ -211,6 +218,16 @@ void SplitTensorBlock(TensorType type, const std::byte* source,
       return SplitIQ4_XS(bytes, out);
     case TensorType::kQ6_K:
       return SplitQ6_K(bytes, out);
+    case TensorType::kMXFP4:
+      return SplitMXFP4(bytes, out);
+    case TensorType::kIQ1_S:
+    case TensorType::kIQ1_M:
+    case TensorType::kIQ2_XXS:
+    case TensorType::kIQ2_XS:
+    case TensorType::kIQ2_S:
+    case TensorType::kIQ3_XXS:
+    case TensorType::kIQ3_S:
+      return SplitGridBlock(type, bytes, out);
     case TensorType::kF32:
     case TensorType::kF16:
     case TensorType::kBF16:

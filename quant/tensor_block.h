@@ -12,13 +12,14 @@ namespace mlad {
 
 /// The weights of a block of n <= 256 columns are
 ///   d * s[c / group] * value(codes[c]) - n * m[c / group]
-/// with the meaning of codes, and the group, of the packed format of its type
-/// (BlockFormat). Formats without s or m leave them alone.
+/// with the meaning of codes, d and s, and the group, of the packed format of
+/// its type (BlockFormat). Formats without s or m leave them alone.
 struct TensorBlock {
   uint8_t codes[kSuperBlock];
+  uint16_t indices[kSuperBlock / 4];  // of formats with a codebook
   uint8_t s[kSuperBlock / 16];  // int8 bits where the format's s is signed
   uint8_t m[kSuperBlock / 16];
-  uint16_t d = 0;  // f16 bits
+  uint16_t d = 0;  // f16 bits, or an exponent (FloatScale)
   uint16_t n = 0;  // f16 bits
 };
 
@@ -26,5 +27,13 @@ struct TensorBlock {
 /// `type` is one of the quantised types.
 void SplitTensorBlock(TensorType type, const std::byte* source,
                       TensorBlock* out);
+
+/// Bits of the d nearest to `scale` in blocks of `type`, which is quantised: of
+/// the format's scales, so without BlockFormat's unit.
+uint16_t BlockScaleBits(TensorType type, float scale);
+
+/// Replaces the d, and the n where the type has one, of a block as a file
+/// stores it; for tests and generated weights.
+void PutBlockScales(TensorType type, uint16_t d, uint16_t n, std::byte* block);
 
 }  // namespace mlad

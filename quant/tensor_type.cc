@@ -26,6 +26,14 @@ constexpr TensorTypeInfo kTypes[] = {
     {TensorType::kQ6_K, "Q6_K", 256, 210},
     {TensorType::kIQ4_NL, "IQ4_NL", 32, 18},
     {TensorType::kIQ4_XS, "IQ4_XS", 256, 136},
+    {TensorType::kIQ1_S, "IQ1_S", 256, 50},
+    {TensorType::kIQ1_M, "IQ1_M", 256, 56},
+    {TensorType::kIQ2_XXS, "IQ2_XXS", 256, 66},
+    {TensorType::kIQ2_XS, "IQ2_XS", 256, 74},
+    {TensorType::kIQ2_S, "IQ2_S", 256, 82},
+    {TensorType::kIQ3_XXS, "IQ3_XXS", 256, 98},
+    {TensorType::kIQ3_S, "IQ3_S", 256, 110},
+    {TensorType::kMXFP4, "MXFP4", 32, 17},
 };
 
 struct KnownType {
@@ -36,15 +44,12 @@ struct KnownType {
 // Types of the file format that mlad cannot compute with.
 constexpr KnownType kUnsupportedTypes[] = {
     {4, "Q4_2"},        {5, "Q4_3"},        {9, "Q8_1"},
-    {15, "Q8_K"},       {16, "IQ2_XXS"},    {17, "IQ2_XS"},
-    {18, "IQ3_XXS"},    {19, "IQ1_S"},      {21, "IQ3_S"},
-    {22, "IQ2_S"},      {24, "I8"},         {25, "I16"},
+    {15, "Q8_K"},       {24, "I8"},         {25, "I16"},
     {26, "I32"},        {27, "I64"},        {28, "F64"},
-    {29, "IQ1_M"},      {31, "Q4_0_4_4"},   {32, "Q4_0_4_8"},
-    {33, "Q4_0_8_8"},   {34, "TQ1_0"},      {35, "TQ2_0"},
-    {36, "IQ4_NL_4_4"}, {37, "IQ4_NL_4_8"}, {38, "IQ4_NL_8_8"},
-    {39, "MXFP4"},      {40, "NVFP4"},      {41, "Q1_0"},
-    {42, "Q2_0"},
+    {31, "Q4_0_4_4"},   {32, "Q4_0_4_8"},   {33, "Q4_0_8_8"},
+    {34, "TQ1_0"},      {35, "TQ2_0"},      {36, "IQ4_NL_4_4"},
+    {37, "IQ4_NL_4_8"}, {38, "IQ4_NL_8_8"}, {40, "NVFP4"},
+    {41, "Q1_0"},       {42, "Q2_0"},
 };
 
 const TensorTypeInfo* Find(uint32_t id) {

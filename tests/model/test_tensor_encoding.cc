@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "base/float16.h"
+#include "quant/tensor_block.h"
 
 namespace mlad {
 namespace {
@@ -44,26 +45,33 @@ void AppendQ8_0(GgufBytes& out, Block values) {
   }
 }
 
-/// Where a block has its f16 scale, and perhaps a minimum, and what they are
-/// for values of at most 1: the largest code then gives about 1.
+/// What d, and perhaps n, are for values of at most 1: the largest code then
+/// gives about 1.
 struct MadeUpBlock {
   TensorType type;
-  bool scale_first;  // before the codes, else behind them
   float scale;
-  float minimum = 0;  // 0: none
+  float minimum = 0;
 };
 constexpr MadeUpBlock kMadeUpBlocks[] = {
-    {TensorType::kQ4_0, true, 1.0f / 8},
-    {TensorType::kQ4_1, true, 2.0f / 15, -1},
-    {TensorType::kQ5_0, true, 1.0f / 16},
-    {TensorType::kQ5_1, true, 2.0f / 31, -1},
-    {TensorType::kQ2_K, false, 2.0f / (15 * 3), 1.0f / 15},
-    {TensorType::kQ3_K, false, 1.0f / (32 * 4)},
-    {TensorType::kQ4_K, true, 2.0f / (63 * 15), 1.0f / 63},
-    {TensorType::kQ5_K, true, 2.0f / (63 * 31), 1.0f / 63},
-    {TensorType::kQ6_K, false, 1.0f / (128 * 32)},
-    {TensorType::kIQ4_NL, true, 1.0f / 127},
-    {TensorType::kIQ4_XS, true, 1.0f / (32 * 127)},
+    {TensorType::kQ4_0, 1.0f / 8},
+    {TensorType::kQ4_1, 2.0f / 15, 1},
+    {TensorType::kQ5_0, 1.0f / 16},
+    {TensorType::kQ5_1, 2.0f / 31, 1},
+    {TensorType::kQ2_K, 2.0f / (15 * 3), 1.0f / 15},
+    {TensorType::kQ3_K, 1.0f / (32 * 4)},
+    {TensorType::kQ4_K, 2.0f / (63 * 15), 1.0f / 63},
+    {TensorType::kQ5_K, 2.0f / (63 * 31), 1.0f / 63},
+    {TensorType::kQ6_K, 1.0f / (128 * 32)},
+    {TensorType::kIQ4_NL, 1.0f / 127},
+    {TensorType::kIQ4_XS, 1.0f / (32 * 127)},
+    {TensorType::kIQ1_S, 1.0f / 15},
+    {TensorType::kIQ1_M, 1.0f / 15},
+    {TensorType::kIQ2_XXS, 8.0f / (31 * 43)},
+    {TensorType::kIQ2_XS, 8.0f / (31 * 43)},
+    {TensorType::kIQ2_S, 8.0f / (31 * 43)},
+    {TensorType::kIQ3_XXS, 4.0f / (31 * 62)},
+    {TensorType::kIQ3_S, 1.0f / (31 * 15)},
+    {TensorType::kMXFP4, 1.0f / 12},
 };
 
 void AppendMadeUp(GgufBytes& out, TensorType type, Block values) {
@@ -71,12 +79,13 @@ void AppendMadeUp(GgufBytes& out, TensorType type, Block values) {
       std::begin(kMadeUpBlocks), std::end(kMadeUpBlocks),
       [&](const MadeUpBlock& candidate) { return candidate.type == type; });
   MLAD_CHECK(block != std::end(kMadeUpBlocks));
-  GgufBytes scales;
-  scales.U16(F32ToF16(Peak(values) * block->scale));
-  if (block->minimum != 0) scales.U16(F32ToF16(Peak(values) * block->minimum));
-  if (block->scale_first) out.Append(scales.bytes().data(), scales.size());
-  AppendCodes(out, values, GetTensorType(type).block_bytes - scales.size());
-  if (!block->scale_first) out.Append(scales.bytes().data(), scales.size());
+  GgufBytes codes;
+  AppendCodes(codes, values, GetTensorType(type).block_bytes);
+  std::vector<std::byte> bytes = codes.bytes();
+  const float peak = Peak(values);
+  PutBlockScales(type, BlockScaleBits(type, peak * block->scale),
+                 F32ToF16(peak * block->minimum), bytes.data());
+  out.Append(bytes.data(), bytes.size());
 }
 
 void AppendBlock(GgufBytes& out, TensorType type, Block values) {

@@ -103,7 +103,11 @@ INSTANTIATE_TEST_SUITE_P(
                       TensorType::kQ5_0, TensorType::kQ5_1, TensorType::kQ2_K,
                       TensorType::kQ3_K, TensorType::kQ4_K, TensorType::kQ5_K,
                       TensorType::kQ6_K, TensorType::kIQ4_NL,
-                      TensorType::kIQ4_XS),
+                      TensorType::kIQ4_XS, TensorType::kIQ1_S,
+                      TensorType::kIQ1_M, TensorType::kIQ2_XXS,
+                      TensorType::kIQ2_XS, TensorType::kIQ2_S,
+                      TensorType::kIQ3_XXS, TensorType::kIQ3_S,
+                      TensorType::kMXFP4),
     TypeName);
 
 TEST(TinyVocabulary, IsComplete) {

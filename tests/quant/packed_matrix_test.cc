@@ -114,6 +114,14 @@ TEST(PanelBytes, AreThoseOfTheLayout) {
   EXPECT_EQ(PanelBytes(PackedFormat::kQ2K, 256), 8 * 128 + 16 * 16 + 64);
   EXPECT_EQ(PanelBytes(PackedFormat::kQ3K, 512), 2 * (8 * 192 + 16 * 16 + 32));
   EXPECT_EQ(PanelBytes(PackedFormat::kNL4K, 256), 8 * 256 + 8 * 16 + 64);
+  EXPECT_EQ(PanelBytes(PackedFormat::kMx4, 64), 2 * 256 + 64);
+  EXPECT_EQ(PanelBytes(PackedFormat::kIq1S, 512), 16 * 88 + 128 + 64);
+  EXPECT_EQ(PanelBytes(PackedFormat::kIq1M, 512), 16 * 96 + 256 + 64);
+  EXPECT_EQ(PanelBytes(PackedFormat::kIq2Xxs, 512), 16 * 128 + 128 + 64);
+  EXPECT_EQ(PanelBytes(PackedFormat::kIq2Xs, 512), 16 * 136 + 256 + 64);
+  EXPECT_EQ(PanelBytes(PackedFormat::kIq2S, 512), 16 * 144 + 256 + 64);
+  EXPECT_EQ(PanelBytes(PackedFormat::kIq3Xxs, 512), 16 * 192 + 128 + 64);
+  EXPECT_EQ(PanelBytes(PackedFormat::kIq3S, 512), 16 * 208 + 128 + 64);
   EXPECT_EQ(PanelBytes(PackedFormat::kQ6K, 512), 2 * (8 * 512 + 16 * 16 + 32));
 }
 

@@ -1,34 +1,13 @@
 #include "tests/quant/random_tensor.h"
 
+#include <cmath>
 #include <cstring>
 
 #include "base/check.h"
 #include "base/float16.h"
+#include "quant/tensor_block.h"
 
 namespace mlad::testing {
-namespace {
-
-// Where the f16 fields of a block start.
-std::vector<int> ScaleOffsets(TensorType type) {
-  switch (type) {
-    case TensorType::kQ4_1:
-    case TensorType::kQ5_1:
-    case TensorType::kQ4_K:
-    case TensorType::kQ5_K:
-      return {0, 2};
-    case TensorType::kQ2_K:
-      return {80, 82};
-    case TensorType::kQ3_K:
-      return {108};
-    case TensorType::kQ6_K:
-      return {208};
-    default:
-      return {0};
-  }
-}
-
-}  // namespace
-
 const std::vector<TensorType>& AllTensorTypes() {
   static const std::vector<TensorType> types = [] {
     std::vector<TensorType> found;
@@ -69,10 +48,12 @@ std::vector<std::byte> RandomTensor(Random& random, TensorType type,
   }
   for (std::byte& byte : bytes) byte = static_cast<std::byte>(random());
   for (size_t at = 0; at < bytes.size(); at += info.block_bytes) {
-    for (int offset : ScaleOffsets(type)) {
-      const uint16_t scale = F32ToF16(normal(random));
-      std::memcpy(&bytes[at + offset], &scale, 2);
-    }
+    const float d = normal(random);
+    const float n = normal(random);
+    PutBlockScales(
+        type,
+        BlockScaleBits(type, type == TensorType::kMXFP4 ? std::fabs(d) : d),
+        F32ToF16(n), &bytes[at]);
   }
   return bytes;
 }
@@ -81,9 +62,9 @@ void CopyScales(TensorType type, const std::vector<std::byte>& from,
                 std::vector<std::byte>& to) {
   const int block_bytes = GetTensorType(type).block_bytes;
   for (size_t at = 0; at < from.size(); at += block_bytes) {
-    for (int offset : ScaleOffsets(type)) {
-      std::memcpy(&to[at + offset], &from[at + offset], 2);
-    }
+    TensorBlock block;
+    SplitTensorBlock(type, &from[at], &block);
+    PutBlockScales(type, block.d, block.n, &to[at]);
   }
 }
 

@@ -21,12 +21,13 @@ std::vector<float> RandomFloats(Random& random, int64_t count,
                                 float deviation = 1.0f);
 
 /// Rows [rows, cols] as a file stores them: all bits of quantised blocks are
-/// random but for their f16 scales, which are normal numbers.
+/// random but for their scales (d and n), which are normal numbers, or powers
+/// of two near such.
 std::vector<std::byte> RandomTensor(Random& random, TensorType type,
                                     int64_t rows, int64_t cols,
                                     float deviation = 0.01f);
 
-/// Copies the f16 scales of all blocks of a quantised tensor.
+/// Copies the scales (d and n) of all blocks of a quantised tensor.
 void CopyScales(TensorType type, const std::vector<std::byte>& from,
                 std::vector<std::byte>& to);
 
