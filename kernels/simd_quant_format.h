@@ -5,54 +5,69 @@
 #include <cstdint>
 
 #include "kernels/kernel_contract.h"
+#include "quant/block_format.h"
 
 namespace mlad {
 namespace {
 
 inline constexpr int kGroupColumns = 4;  // a row's adjacent codes in a panel
 inline constexpr int kBlockGroups = kQuantBlock / kGroupColumns;
+inline constexpr int kSuperBlocks = kSuperBlock / kQuantBlock;
 
-/// kNonLinearLevels as u8 codes with offset 128.
-struct LevelCodes {
-  alignas(16) uint8_t bytes[16];
-};
-constexpr LevelCodes MakeLevelCodes() {
-  LevelCodes codes{};
-  for (int i = 0; i < 16; ++i) {
-    codes.bytes[i] = static_cast<uint8_t>(kNonLinearLevels[i] + 128);
-  }
-  return codes;
-}
-inline constexpr LevelCodes kLevelCodes = MakeLevelCodes();
-
-/// See packed_matrix.h for the formulas.
+/// See packed_matrix.h and block_format.h for layouts and formulas.
 template <PackedFormat kFormat>
 struct QuantFormat {
-  static constexpr bool kIsQ4K = kFormat == PackedFormat::kQ4K;
-  static constexpr bool kIsQ6K = kFormat == PackedFormat::kQ6K;
-  static constexpr bool kHasSupers = kIsQ4K || kIsQ6K;
-  static constexpr bool kHasMinimum = kIsQ4K;
+  static constexpr BlockFormat kLayout = kBlockFormat<kFormat>;
+  static constexpr int kLowBits = kLayout.low_bits;
+  static constexpr int kHighBits = kLayout.high_bits;
+  static constexpr bool kHasGrid = kLayout.grid != Grid::kNone;
+  static constexpr bool kHasLevels = kLayout.levels != nullptr;
+  static constexpr bool kHasMinimum = kLayout.has_minimum;
+  static constexpr int kGroup = kLayout.group;
+  static constexpr bool kOddS = kLayout.odd_s;
+  static constexpr bool kSignedS = kLayout.signed_s;
+  static constexpr bool kNibblePair = kLayout.nibble_pair;
+  static constexpr bool kExponentD = kLayout.exponent_d;
+  static constexpr float kUnit = kLayout.unit;
+  /// Bits of s where it is less than a byte.
+  static constexpr int kOddSBits = kLayout.top_bit == TopBit::kEach32 ? 3 : 4;
 
-  static constexpr bool kWholeBytes =
-      kFormat == PackedFormat::kQ8 || kFormat == PackedFormat::kQ6K;
-  static constexpr int kBlockBytes =
-      kPanelRows * kQuantBlock / (kWholeBytes ? 1 : 2);
+  static constexpr int kSpanBlocks = kLayout.span / kQuantBlock;
+  static constexpr int64_t kBlockBytes = BlockCodeBytes(kLayout);
+  static constexpr int64_t kLowPlaneBytes =
+      kPanelRows * kQuantBlock * kLowBits / 8;
+  static constexpr int64_t kFloatScaleBytes = FloatScaleBytes(kLayout);
+  static constexpr int64_t kGroupPairBytes = GroupScaleBytes(kLayout, 2);
 
   /// Columns that share a scale, as dot products of integers are made.
-  static constexpr int kScaleColumns = kIsQ6K ? 16 : kQuantBlock;
+  static constexpr int kScaleColumns = kGroup == 16 ? 16 : kQuantBlock;
   static constexpr int kScalesPerBlock = kQuantBlock / kScaleColumns;
-  /// Stored code minus the number it stands for; kNL4's codes are replaced by
-  /// those of kLevelCodes.
-  static constexpr int kOffset = kFormat == PackedFormat::kQ8    ? 128
-                                 : kFormat == PackedFormat::kQ4  ? 8
-                                 : kFormat == PackedFormat::kNL4 ? 128
-                                 : kFormat == PackedFormat::kQ6K ? 32
-                                                                 : 0;
+  /// Code that the kernel multiplies minus the number it stands for; a code of
+  /// a format with levels is replaced by its level's of LevelCodes.
+  static constexpr int kOffset = kHasLevels ? 128 : kLayout.zero_code;
 
   static int32_t SumOfPart(const ActivationSums& sums, int part) {
     return kScalesPerBlock == 2 ? sums.half[part] : sums.half[0] + sums.half[1];
   }
 };
+
+/// A format's levels as u8 codes with offset 128.
+struct LevelCodes {
+  alignas(16) uint8_t bytes[16];
+};
+template <PackedFormat kFormat>
+constexpr LevelCodes MakeLevelCodes() {
+  LevelCodes codes{};
+  if constexpr (QuantFormat<kFormat>::kHasLevels) {
+    for (int i = 0; i < 16; ++i) {
+      codes.bytes[i] =
+          static_cast<uint8_t>(kBlockFormat<kFormat>.levels[i] + 128);
+    }
+  }
+  return codes;
+}
+template <PackedFormat kFormat>
+inline constexpr LevelCodes kLevelCodes = MakeLevelCodes<kFormat>();
 
 /// The activations of one token.
 struct TokenRow {
@@ -73,10 +88,10 @@ template <PackedFormat kFormat>
 [[gnu::always_inline]] inline void PrefetchCodes(const std::byte* panel,
                                                  int64_t block) {
   constexpr int64_t kAheadBytes = 4096;
-  constexpr int kBlockBytes = QuantFormat<kFormat>::kBlockBytes;
+  constexpr int64_t kBlockBytes = QuantFormat<kFormat>::kBlockBytes;
   const std::byte* ahead = panel + block * kBlockBytes + kAheadBytes;
 #pragma GCC unroll 8
-  for (int line = 0; line < kBlockBytes; line += 64) {
+  for (int64_t line = 0; line < kBlockBytes; line += 64) {
     __builtin_prefetch(ahead + line);
   }
 }
@@ -85,31 +100,38 @@ template <PackedFormat kFormat>
 template <class V, PackedFormat kFormat>
 struct BlockScales {
   using F = QuantFormat<kFormat>;
-  typename V::Reg scale[F::kScalesPerBlock];
-  typename V::Reg minimum;  // kHasMinimum: subtracted from every weight
+  using Reg = typename V::Reg;
+  Reg scale[F::kScalesPerBlock];
+  Reg minimum[F::kScalesPerBlock];  // kHasMinimum: subtracted from every weight
 
   /// Of rows [first_row, first_row + kLanes).
   [[gnu::always_inline]] inline void Load(const std::byte* panel,
                                           const PanelRegions& regions,
                                           int64_t block, int first_row) {
-    const std::byte* scales = panel + regions.scales;
-    if constexpr (!F::kHasSupers) {
-      scale[0] = V::LoadF16(scales + (block * kPanelRows + first_row) * 2);
+    const int64_t floats_at = F::kGroup == 0 ? regions.scales : regions.supers;
+    const std::byte* floats =
+        panel + floats_at + block / F::kSpanBlocks * F::kFloatScaleBytes;
+    const Reg d = LoadD(floats, first_row);
+    Reg n;
+    if constexpr (F::kHasMinimum) {
+      n = V::LoadF16(floats + (kPanelRows + first_row) * 2);
+    }
+    if constexpr (F::kGroup == 0) {
+      scale[0] = d;
+      if constexpr (F::kHasMinimum) minimum[0] = n;
       return;
     }
-    constexpr int kSuperRows = kPanelRows * (F::kHasMinimum ? 2 : 1);
-    const std::byte* supers =
-        panel + regions.supers +
-        block / (kSuperBlock / kQuantBlock) * kSuperRows * 2 + first_row * 2;
-    const auto super_scale = V::LoadF16(supers);
-    scales += block * 2 * kPanelRows + first_row;
-    if constexpr (F::kIsQ4K) {
-      scale[0] = V::Mul(super_scale, V::LoadU8(scales));
-      minimum = V::Mul(V::LoadF16(supers + 2 * kPanelRows),
-                       V::LoadU8(scales + kPanelRows));
-    } else if constexpr (F::kIsQ6K) {
-      scale[0] = V::Mul(super_scale, V::LoadI8(scales));
-      scale[1] = V::Mul(super_scale, V::LoadI8(scales + kPanelRows));
+#pragma GCC unroll 2
+    for (int part = 0; part < F::kScalesPerBlock; ++part) {
+      const int64_t group = block * F::kScalesPerBlock + part;
+      const std::byte* s = panel + regions.scales + first_row +
+                           (F::kOddS ? group / 2 * F::kGroupPairBytes
+                                     : group * (F::kGroupPairBytes / 2));
+      const int shift = static_cast<int>(group % 2) * 4;
+      scale[part] = V::Mul(d, LoadS(s, shift));
+      if constexpr (F::kHasMinimum) {
+        minimum[part] = V::Mul(n, LoadM(s));
+      }
     }
   }
 
@@ -117,14 +139,36 @@ struct BlockScales {
   ///
   /// In   dots  sum of (code - kOffset) * q over these columns, whole numbers
   ///      x_scale, x_sum  the activations' scale and sum of q, in every lane
-  [[gnu::always_inline]] inline typename V::Reg Accumulate(
-      typename V::Reg sum, int part, typename V::Reg dots,
-      typename V::Reg x_scale, typename V::Reg x_sum) const {
+  [[gnu::always_inline]] inline Reg Accumulate(Reg sum, int part, Reg dots,
+                                               Reg x_scale, Reg x_sum) const {
     sum = V::Fma(V::Mul(scale[part], x_scale), dots, sum);
     if constexpr (F::kHasMinimum) {
-      sum = V::NegativeFma(V::Mul(minimum, x_scale), x_sum, sum);
+      sum = V::NegativeFma(V::Mul(minimum[part], x_scale), x_sum, sum);
     }
     return sum;
+  }
+
+ private:
+  [[gnu::always_inline]] static inline Reg LoadD(const std::byte* floats,
+                                                 int first_row) {
+    if constexpr (F::kExponentD) return V::LoadExponents(floats + first_row);
+    const Reg d = V::LoadF16(floats + first_row * 2);
+    if constexpr (F::kUnit == 1) return d;
+    return V::Mul(d, V::Set(F::kUnit));
+  }
+  [[gnu::always_inline]] static inline Reg LoadS(const std::byte* s,
+                                                 int shift) {
+    if constexpr (F::kOddS) {
+      return V::Fma(V::LoadBits(s, shift, F::kOddSBits), V::Set(2.0f),
+                    V::Set(1.0f));
+    }
+    if constexpr (F::kNibblePair) return V::LoadBits(s, 0, 4);
+    if constexpr (F::kSignedS) return V::LoadI8(s);
+    return V::LoadU8(s);
+  }
+  [[gnu::always_inline]] static inline Reg LoadM(const std::byte* s) {
+    if constexpr (F::kNibblePair) return V::LoadBits(s, 4, 4);
+    return V::LoadU8(s + kPanelRows);
   }
 };
 

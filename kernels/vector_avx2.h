@@ -131,6 +131,24 @@ struct Avx2 {
     return _mm256_cvtepi32_ps(
         _mm256_cvtepu8_epi32(_mm_loadl_epi64(static_cast<const __m128i*>(p))));
   }
+  /// Bits [shift, shift + bits) of bytes.
+  static Reg LoadBits(const void* p, int shift, int bits) {
+    const __m256i bytes =
+        _mm256_cvtepu8_epi32(_mm_loadl_epi64(static_cast<const __m128i*>(p)));
+    return _mm256_cvtepi32_ps(
+        _mm256_and_si256(_mm256_srl_epi32(bytes, _mm_cvtsi32_si128(shift)),
+                         _mm256_set1_epi32((1 << bits) - 1)));
+  }
+  /// 2^(e - 128) of bytes e, subnormal for the smallest two.
+  static Reg LoadExponents(const void* p) {
+    const __m256i e =
+        _mm256_cvtepu8_epi32(_mm_loadl_epi64(static_cast<const __m128i*>(p)));
+    const __m256i one = _mm256_set1_epi32(1);
+    return _mm256_castsi256_ps(
+        _mm256_blendv_epi8(_mm256_sllv_epi32(_mm256_set1_epi32(1 << 21), e),
+                           _mm256_slli_epi32(_mm256_sub_epi32(e, one), 23),
+                           _mm256_cmpgt_epi32(e, one)));
+  }
   /// Whole numbers of [-128, 127].
   static void StoreI8(void* p, Reg v) {
     const __m256i whole = _mm256_cvtps_epi32(v);

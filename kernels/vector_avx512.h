@@ -112,6 +112,23 @@ struct Avx512 {
     return _mm512_cvtepi32_ps(
         _mm512_cvtepu8_epi32(_mm_loadu_si128(static_cast<const __m128i*>(p))));
   }
+  /// Bits [shift, shift + bits) of bytes.
+  static Reg LoadBits(const void* p, int shift, int bits) {
+    const __m512i bytes =
+        _mm512_cvtepu8_epi32(_mm_loadu_si128(static_cast<const __m128i*>(p)));
+    return _mm512_cvtepi32_ps(
+        _mm512_and_si512(_mm512_srl_epi32(bytes, _mm_cvtsi32_si128(shift)),
+                         _mm512_set1_epi32((1 << bits) - 1)));
+  }
+  /// 2^(e - 128) of bytes e, subnormal for the smallest two.
+  static Reg LoadExponents(const void* p) {
+    const __m512i e =
+        _mm512_cvtepu8_epi32(_mm_loadu_si128(static_cast<const __m128i*>(p)));
+    const __m512i one = _mm512_set1_epi32(1);
+    return _mm512_castsi512_ps(_mm512_mask_sllv_epi32(
+        _mm512_slli_epi32(_mm512_sub_epi32(e, one), 23),
+        _mm512_cmple_epi32_mask(e, one), _mm512_set1_epi32(1 << 21), e));
+  }
   /// Whole numbers of [-128, 127].
   static void StoreI8(void* p, Reg v) {
     _mm_storeu_si128(static_cast<__m128i*>(p),

@@ -21,7 +21,7 @@ using ::mlad::testing::RandomFloats;
 using ::mlad::testing::Seed;
 
 constexpr float kCanary = -12345.678f;
-constexpr int64_t kTokens = 64;
+constexpr int64_t kTokens = 70;        // more than a batch
 constexpr int64_t kNarrowTokens = 37;  // of 8 bits, the first ones
 constexpr int64_t kRows = 85;          // 6 panels, the last with 5 rows
 

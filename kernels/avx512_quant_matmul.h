@@ -1,0 +1,245 @@
+// Matmul of the block formats with AVX-512 VNNI: lanes are rows, and one
+// vpdpbusd multiplies 4 columns of 16 rows by 4 activations in every lane.
+// Only for files compiled for AVX-512 F, BW, DQ, VL and VNNI.
+#pragma once
+
+#include <immintrin.h>
+
+#include "kernels/simd_grid.h"
+#include "kernels/simd_matmul.h"
+#include "kernels/simd_quant_format.h"
+#include "kernels/vector_avx512.h"
+
+namespace mlad::avx512 {
+
+/// The formats that avx512_quant_matmul.cc leaves to another file.
+void MatMulUnpacked(const MatMulArgs& args) noexcept;
+/// Activations of 8 bits, which all tokens have: the same bits in half the
+/// products.
+void MatMulNarrow(const MatMulArgs& args) noexcept;
+
+namespace {
+
+using Shorts32 [[gnu::vector_size(64)]] = uint16_t;
+
+/// Bytes' bits from `shift` up to the bottom, their neighbours' bits on top.
+[[gnu::always_inline]] inline __m512i ShiftDown(__m512i bytes, int shift) {
+  return reinterpret_cast<__m512i>(reinterpret_cast<Shorts32>(bytes) >> shift);
+}
+
+/// Codes plus bit `bit` of `plane` at position `position`.
+[[gnu::always_inline]] inline __m512i AddBit(__m512i codes, __m512i plane,
+                                             int bit, int position) {
+  const auto bits = reinterpret_cast<Shorts32>(plane);
+  const auto moved = reinterpret_cast<__m512i>(
+      bit > position ? bits >> (bit - position) : bits << (position - bit));
+  // codes | (moved & mask)
+  return _mm512_ternarylogic_epi32(
+      codes, moved, _mm512_set1_epi8(static_cast<char>(1 << position)), 0xF8);
+}
+
+/// The codes of a format's levels.
+template <PackedFormat kFormat>
+[[gnu::always_inline]] inline __m512i ToLevels(__m512i codes) {
+  const __m512i levels = _mm512_broadcast_i32x4(_mm_load_si128(
+      reinterpret_cast<const __m128i*>(kLevelCodes<kFormat>.bytes)));
+  return _mm512_shuffle_epi8(levels, codes);
+}
+
+/// u8 codes of columns 4 g .. 4 g + 3 of a block of a panel.
+template <PackedFormat kFormat>
+[[gnu::always_inline]] inline __m512i LoadCodes(const std::byte* block, int g) {
+  using F = QuantFormat<kFormat>;
+  if constexpr (F::kLowBits == 8) return _mm512_loadu_si512(block + g * 64);
+  constexpr int kLines = F::kLowBits;  // of 64 bytes, 8 / kLowBits groups each
+  __m512i codes = _mm512_loadu_si512(block + g % kLines * 64);
+  codes = _mm512_and_si512(ShiftDown(codes, g / kLines * F::kLowBits),
+                           _mm512_set1_epi8((1 << F::kLowBits) - 1));
+  if constexpr (F::kHighBits == 1) {
+    codes = AddBit(codes, _mm512_loadu_si512(block + F::kLowPlaneBytes), g,
+                   F::kLowBits);
+  }
+  if constexpr (F::kHasLevels) return ToLevels<kFormat>(codes);
+  return codes;
+}
+
+/// Four activations of one plane in every lane.
+[[gnu::always_inline]] inline __m512i Broadcast4(const int8_t* plane, int g) {
+  int32_t four;
+  __builtin_memcpy(&four, plane + g * kGroupColumns, sizeof(four));
+  return _mm512_set1_epi32(four);
+}
+
+/// kUnpacked: multiplies codes that Unpack has made. kNarrow: activations have
+/// 8 bits, so that nothing is in their low plane.
+template <PackedFormat kFormat, bool kUnpacked = false, bool kNarrow = false>
+struct QuantMatMul {
+  using V = Avx512;
+  using F = QuantFormat<kFormat>;
+  static constexpr int kPanels = 2;
+  static constexpr int kTokens = kNarrow ? 6 : 4;
+  static constexpr int64_t kBlockBytes =
+      kUnpacked ? kPanelRows * kQuantBlock : F::kBlockBytes;
+
+  template <int kPanelCount, int kTokenCount>
+  [[gnu::always_inline]] static inline void Dots(
+      const MatMulArgs& args, const PanelRegions& regions,
+      MatMulTile<V, kPanelCount, kTokenCount>* tile) {
+    BlockSpan<kPanelCount> span;
+    span.begin = 0;
+    span.end = args.w.cols / kQuantBlock;
+#pragma GCC unroll 4
+    for (int p = 0; p < kPanelCount; ++p) {
+      span.codes[p] = tile->panels[p];
+#pragma GCC unroll 8
+      for (int t = 0; t < kTokenCount; ++t) tile->dots[p][t][0] = V::Zero();
+    }
+    AddBlocks(args, regions, span, tile);
+  }
+
+  template <int kPanelCount, int kTokenCount>
+  [[gnu::always_inline]] static inline void AddBlocks(
+      const MatMulArgs& args, const PanelRegions& regions,
+      const BlockSpan<kPanelCount>& span,
+      MatMulTile<V, kPanelCount, kTokenCount>* tile) {
+    TokenRow x[kTokenCount];
+#pragma GCC unroll 8
+    for (int t = 0; t < kTokenCount; ++t) {
+      x[t] = TokenRow::Of(args, tile->x_rows[t]);
+    }
+    __m512 sums[kPanelCount][kTokenCount];
+#pragma GCC unroll 4
+    for (int p = 0; p < kPanelCount; ++p) {
+#pragma GCC unroll 8
+      for (int t = 0; t < kTokenCount; ++t) sums[p][t] = tile->dots[p][t][0];
+    }
+    for (int64_t block = span.begin; block < span.end; ++block) {
+      BlockScales<V, kFormat> scales[kPanelCount];
+      const std::byte* codes[kPanelCount];
+#pragma GCC unroll 4
+      for (int p = 0; p < kPanelCount; ++p) {
+        codes[p] = span.codes[p] + (block - span.begin) * kBlockBytes;
+        scales[p].Load(tile->panels[p], regions, block, 0);
+        if constexpr (kTokenCount == 1 && !kUnpacked) {
+          PrefetchCodes<kFormat>(tile->panels[p], block);
+        }
+      }
+#pragma GCC unroll 2
+      for (int part = 0; part < F::kScalesPerBlock; ++part) {
+        AddPart<kPanelCount, kTokenCount>(codes, x, block, part, scales, sums);
+      }
+    }
+#pragma GCC unroll 4
+    for (int p = 0; p < kPanelCount; ++p) {
+#pragma GCC unroll 8
+      for (int t = 0; t < kTokenCount; ++t) tile->dots[p][t][0] = sums[p][t];
+    }
+  }
+
+  static void Unpack(const PanelRegions& regions, const UnpackJob& job) {
+    std::byte* out = job.out;
+    for (int64_t block = job.begin; block < job.end; ++block) {
+      PrefetchCodes<kFormat>(job.panel, block);
+      if constexpr (F::kHasGrid) {
+        UnpackGrid(regions, job.panel, block, out);
+      } else {
+        const std::byte* codes = job.panel + block * F::kBlockBytes;
+#pragma GCC unroll 8
+        for (int g = 0; g < kBlockGroups; ++g) {
+          _mm512_store_si512(out + g * 64, LoadCodes<kFormat>(codes, g));
+        }
+      }
+      out += kPanelRows * kQuantBlock;
+    }
+  }
+
+ private:
+  [[gnu::always_inline]] static inline void UnpackGrid(
+      const PanelRegions& regions, const std::byte* panel, int64_t block,
+      std::byte* out) {
+    GridLines lines;
+    GridDecoder<kFormat>::LookUp(
+        panel + block * F::kBlockBytes,
+        panel + regions.scales + block / 2 * F::kGroupPairBytes,
+        static_cast<int>(block % 2) * 4, GridEntries(F::kLayout.grid), &lines);
+    const __m512i top = _mm512_load_si512(lines.top);
+#pragma GCC unroll 8
+    for (int g = 0; g < kBlockGroups; ++g) {
+      const __m512i codes = _mm512_and_si512(
+          ShiftDown(_mm512_load_si512(lines.line[g / 2]), g % 2 * 4),
+          _mm512_set1_epi8(15));
+      _mm512_store_si512(out + g * 64,
+                         ToLevels<kFormat>(AddBit(codes, top, g, 3)));
+    }
+  }
+
+  [[gnu::always_inline]] static inline __m512i LoadGroup(const std::byte* block,
+                                                         int g) {
+    if constexpr (kUnpacked) return _mm512_load_si512(block + g * 64);
+    return LoadCodes<kFormat>(block, g);
+  }
+
+  /// Adds the columns of `block` that share scale `part`.
+  template <int kPanelCount, int kTokenCount>
+  [[gnu::always_inline]] static inline void AddPart(
+      const std::byte* const (&block_codes)[kPanelCount],
+      const TokenRow (&x)[kTokenCount], int64_t block, int part,
+      const BlockScales<V, kFormat> (&scales)[kPanelCount],
+      __m512 (&sums)[kPanelCount][kTokenCount]) {
+    constexpr int kGroups = kBlockGroups / F::kScalesPerBlock;
+    __m512i high[kPanelCount][kTokenCount];
+    __m512i low[kPanelCount][kTokenCount];
+    int32_t x_sums[kTokenCount];
+#pragma GCC unroll 8
+    for (int t = 0; t < kTokenCount; ++t) {
+      x_sums[t] = F::SumOfPart(x[t].sums[block], part);
+      // Of the codes' offset; that of 8 bits is shifted with the products.
+      const __m512i offset = _mm512_set1_epi32(
+          -F::kOffset * (kNarrow ? x_sums[t] / 256 : x_sums[t]));
+#pragma GCC unroll 4
+      for (int p = 0; p < kPanelCount; ++p) {
+        high[p][t] = kNarrow ? offset : _mm512_setzero_si512();
+        low[p][t] = offset;
+      }
+    }
+#pragma GCC unroll 8
+    for (int i = 0; i < kGroups; ++i) {
+      const int g = part * kGroups + i;
+      __m512i codes[kPanelCount];
+#pragma GCC unroll 4
+      for (int p = 0; p < kPanelCount; ++p) {
+        codes[p] = LoadGroup(block_codes[p], g);
+      }
+#pragma GCC unroll 8
+      for (int t = 0; t < kTokenCount; ++t) {
+        const __m512i x_high = Broadcast4(x[t].blocks[block].high, g);
+#pragma GCC unroll 4
+        for (int p = 0; p < kPanelCount; ++p) {
+          high[p][t] = _mm512_dpbusd_epi32(high[p][t], codes[p], x_high);
+        }
+        if constexpr (!kNarrow) {
+          const __m512i x_low = Broadcast4(x[t].blocks[block].low, g);
+#pragma GCC unroll 4
+          for (int p = 0; p < kPanelCount; ++p) {
+            low[p][t] = _mm512_dpbusd_epi32(low[p][t], codes[p], x_low);
+          }
+        }
+      }
+    }
+#pragma GCC unroll 8
+    for (int t = 0; t < kTokenCount; ++t) {
+      const __m512 x_scale = V::Set(x[t].scales[block]);
+      const __m512 x_sum = V::Set(static_cast<float>(x_sums[t]));
+#pragma GCC unroll 4
+      for (int p = 0; p < kPanelCount; ++p) {
+        __m512i dots = _mm512_slli_epi32(high[p][t], 8);
+        if constexpr (!kNarrow) dots = _mm512_add_epi32(dots, low[p][t]);
+        sums[p][t] = scales[p].Accumulate(
+            sums[p][t], part, _mm512_cvtepi32_ps(dots), x_scale, x_sum);
+      }
+    }
+  }
+};
+
+}  // namespace
+}  // namespace mlad::avx512
