@@ -69,6 +69,9 @@ class GuestCase:
         self.assertEqual([node["os_index"] for node in nodes], homes)
         self.assertEqual([tuple(node["cpus"]) for node in nodes],
                          [self.nodes[home].cpus for home in homes])
+        self.assertEqual([node["distances"] for node in nodes],
+                         [[10 if home == other else 21 for other in homes]
+                          for home in homes])
         for told in (nodes, seen["stats"]["nodes"], seen["plan"]["nodes"]):
             self.assertEqual([node["simulated"] for node in told],
                              [shared] * len(homes))
