@@ -61,9 +61,9 @@ GgufWriter Decoded(GgufWriter model) {
 }
 
 /// Logits of every token of a prompt and of some more, one by one.
-std::vector<ModelRunner::Logits> Run(const std::string& path,
-                                     const KernelTable* kernels,
-                                     int64_t chunk_tokens) {
+std::vector<ModelRunner::Logits> LogitsOf(const std::string& path,
+                                          const KernelTable* kernels,
+                                          int64_t chunk_tokens) {
   RunnerOptions options;
   options.kernels = kernels;
   options.chunk_tokens = chunk_tokens;
@@ -126,8 +126,8 @@ TEST_P(Formats, EveryTableComputesWhatDecodedWeightsGive) {
     const std::string isa(IsaName(kernels->isa));
     SCOPED_TRACE(isa);
     const auto error = [&](int64_t chunk_tokens) {
-      return RelativeRms(Run(path, kernels, chunk_tokens),
-                         Run(decoded_path, kernels, chunk_tokens));
+      return RelativeRms(LogitsOf(path, kernels, chunk_tokens),
+                         LogitsOf(decoded_path, kernels, chunk_tokens));
     };
     const double alone = error(kNoChunk);
     const double chunked = error(kChunk);
