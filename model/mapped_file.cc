@@ -1,5 +1,6 @@
 #include "model/mapped_file.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdint>
 #include <cstring>
@@ -13,6 +14,10 @@
 
 namespace mlad {
 namespace {
+
+/// What the kernel reads on one piece of advice is bounded by the disk's
+/// setting, mostly 128 KiB; pieces below it are read in full.
+constexpr size_t kReadAheadBytes = 64 << 10;
 
 absl::Status OpenError(const std::string& path, int error) {
   switch (error) {
@@ -101,8 +106,16 @@ absl::Status MappedFile::ReadIn(absl::Span<const std::byte> part) const {
   const size_t bytes =
       reinterpret_cast<intptr_t>(part.data() + part.size()) - begin;
   void* const address = reinterpret_cast<void*>(begin);
-  // The first asks for all of it at once, the second waits until it is there.
-  madvise(address, bytes, MADV_WILLNEED);
+  // Only what is asked for: reading ahead of faults would bring back parts that
+  // have been dropped already.
+  if (!asks_ahead_.exchange(true)) {
+    madvise(const_cast<std::byte*>(bytes_.data()), bytes_.size(), MADV_RANDOM);
+  }
+  for (size_t done = 0; done < bytes; done += kReadAheadBytes) {
+    madvise(static_cast<std::byte*>(address) + done,
+            std::min(kReadAheadBytes, bytes - done), MADV_WILLNEED);
+  }
+  // And now wait until it is there.
   while (madvise(address, bytes, MADV_POPULATE_READ) != 0) {
     const int error = errno;
     if (error == EINTR || error == EAGAIN) continue;

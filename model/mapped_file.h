@@ -1,6 +1,7 @@
 // A file mapped read-only into memory.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <memory>
 #include <string>
@@ -43,6 +44,7 @@ class MappedFile {
              absl::Span<const std::byte> bytes)
       : path_(std::move(path)), descriptor_(descriptor), bytes_(bytes) {}
 
+  mutable std::atomic<bool> asks_ahead_{false};
   std::string path_;
   int descriptor_;
   absl::Span<const std::byte> bytes_;

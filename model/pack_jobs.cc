@@ -44,7 +44,11 @@ class ProgressMeter {
 class JobRunner {
  public:
   JobRunner(absl::Span<const PackJob> jobs, const PackJobOptions& options)
-      : options_(options), meter_(jobs, options.progress) {}
+      : options_(options), meter_(jobs, options.progress) {
+    // What a download or a copy has left: in large pieces, which the kernel
+    // gives back whole only.
+    DropAll();
+  }
 
   void Run(const PackJob& job) {
     if (failed_ || cancelled()) return;
@@ -62,16 +66,18 @@ class JobRunner {
 
   /// When no job runs any more.
   absl::Status Finish() {
-    // Jobs that end within a page have left it.
-    if (options_.file != nullptr && options_.drop_page_cache) {
-      options_.file->DropPageCache();
-    }
+    DropAll();  // jobs that end within a page have left it
     if (failed_) return status_;
     return cancelled() ? absl::CancelledError("loading was cancelled")
                        : absl::OkStatus();
   }
 
  private:
+  void DropAll() const {
+    if (options_.file != nullptr && options_.drop_page_cache) {
+      options_.file->DropPageCache();
+    }
+  }
   bool cancelled() const {
     return options_.cancel != nullptr && options_.cancel->load();
   }

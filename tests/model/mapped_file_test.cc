@@ -1,6 +1,7 @@
 #include "model/mapped_file.h"
 
 #include <filesystem>
+#include <numeric>
 #include <vector>
 
 #include <fcntl.h>
@@ -69,6 +70,9 @@ TEST(MappedFile, DropsThePagesWithinAPart) {
   if (path.empty()) GTEST_SKIP() << "the test folder is in memory";
   const auto file = *MappedFile::Open(path);
   const absl::Span<const std::byte> bytes = file->bytes();
+  // What was written may be in pieces of many pages, which only go whole.
+  file->DropPageCache();
+  EXPECT_THAT(InPageCache(bytes), Each(0));
   ASSERT_TRUE(file->ReadIn(bytes).ok());
   EXPECT_THAT(InPageCache(bytes), Each(1));
   file->DropPageCache(bytes.subspan(3 * 4096 + 1, 8 * 4096));
@@ -79,9 +83,19 @@ TEST(MappedFile, DropsThePagesWithinAPart) {
   EXPECT_EQ(pages[11], 1);
   file->DropPageCache(bytes.subspan(60 * 4096));
   EXPECT_EQ(InPageCache(bytes).back(), 0) << "the last page, a partial one";
-  file->DropPageCache();
-  EXPECT_THAT(InPageCache(bytes), Each(0));
   EXPECT_EQ(bytes[7 * 4096], std::byte{5});
+}
+
+TEST(MappedFile, ReadsInNoMoreThanThePart) {
+  const std::string path = WriteFileOnDisk(512 * 4096);
+  if (path.empty()) GTEST_SKIP() << "the test folder is in memory";
+  const auto file = *MappedFile::Open(path);
+  const absl::Span<const std::byte> bytes = file->bytes();
+  file->DropPageCache();
+  ASSERT_TRUE(file->ReadIn(bytes.subspan(100 * 4096, 50 * 4096)).ok());
+  const auto pages = InPageCache(bytes);
+  EXPECT_EQ(std::accumulate(pages.begin(), pages.end(), 0), 50);
+  EXPECT_EQ(pages[100] + pages[149], 2);
 }
 
 TEST(MappedFile, WhatWasCutOffIsAnErrorAndNoSignal) {
