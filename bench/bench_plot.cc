@@ -213,7 +213,7 @@ std::string PlotAsSvg(const BenchReport& report) {
     legend_rows = std::max(legend_rows, panel.lines.size());
   }
   const std::string title = absl::StrFormat(
-      "%s, %s weights, %s cache, %s kernels, %d workers on %d nodes",
+      "%s, %s weights, %s cache, %s kernels, %d workers, nodes: %d",
       report.model, report.weight_type, report.kv_type, report.isa,
       report.workers, report.nodes);
   const double width = kPanelWidth * static_cast<double>(panels.size());

@@ -12,6 +12,11 @@ namespace {
 
 using Cells = std::vector<std::string>;
 
+/// "1 node", "2 nodes"
+std::string Count(int n, const std::string& thing) {
+  return absl::StrCat(n, " ", thing, n == 1 ? "" : "s");
+}
+
 double MiB(int64_t bytes) { return static_cast<double>(bytes) / (1 << 20); }
 
 std::vector<std::string> Facts(const BenchReport& r) {
@@ -22,8 +27,8 @@ std::vector<std::string> Facts(const BenchReport& r) {
                       "MiB",
                       r.kv_type, MiB(r.kv_bytes_capacity), r.kv_tokens,
                       MiB(r.compute_bytes)),
-      absl::StrFormat("%s: %s kernels, %d workers on %d nodes", r.cpu, r.isa,
-                      r.workers, r.nodes),
+      absl::StrFormat("%s: %s kernels, %s on %s", r.cpu, r.isa,
+                      Count(r.workers, "worker"), Count(r.nodes, "node")),
       absl::StrFormat("limits measured in this run: read %.1f GB/s, int8 "
                       "%.0f GOP/s, f32 %.0f GFLOP/s",
                       r.limits.read_bytes_per_s / 1e9,

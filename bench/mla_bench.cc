@@ -158,7 +158,7 @@ absl::StatusOr<BenchReport> Run(const BenchOptions& options) {
   return report;
 }
 
-absl::Status Write(const BenchOptions& options, const BenchReport& report) {
+void Print(const BenchOptions& options, const BenchReport& report) {
   switch (options.format()) {
     case BenchFormat::kText:
       std::cout << ReportAsText(report);
@@ -172,20 +172,27 @@ absl::Status Write(const BenchOptions& options, const BenchReport& report) {
                 << "\n";
       break;
   }
-  if (options.plot.empty()) return absl::OkStatus();
-  std::ofstream out(options.plot);
-  out << PlotAsSvg(report) << std::flush;
-  if (out) return absl::OkStatus();
-  return absl::InvalidArgumentError(
-      absl::StrCat("cannot write the plot to '", options.plot, "'"));
 }
 
 absl::Status BenchMain(BenchOptions& options) {
   MLAD_RETURN_IF_ERROR(CompleteBenchOptions(options));
+  std::ofstream plot;
+  if (!options.plot.empty()) {
+    plot.open(options.plot);
+    if (!plot) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("cannot write the plot to '", options.plot, "'"));
+    }
+  }
   const auto report = Run(options);
   EndProgress();
   if (!report.ok()) return report.status();
-  return Write(options, *report);
+  Print(options, *report);
+  if (plot.is_open() && !(plot << PlotAsSvg(*report) << std::flush)) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("writing the plot to '", options.plot, "' failed"));
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace
