@@ -19,7 +19,8 @@ struct SynthDistribution {
 
 /// Fills `out` with elements of one type. Quantised types get random codes and
 /// such scales that mean and deviation come out right; their mean is 0, and
-/// MXFP4's deviation is right to a factor of sqrt(2). The bytes depend on the type, the distribution and the stream only.
+/// MXFP4's deviation is right to a factor of sqrt(2). The bytes depend on the
+/// type, the distribution and the stream only.
 class SynthValues {
  public:
   SynthValues(TensorType type, const SynthDistribution& distribution);
