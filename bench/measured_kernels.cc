@@ -56,11 +56,12 @@ class QuantizedBatch {
         blocks_(rows * kCols / kQuantBlock *
                 static_cast<int64_t>(sizeof(ActivationBlock))),
         scales_(rows * kCols / kQuantBlock),
-        sums_(scales_.size()) {
+        sums_(scales_.size()),
+        bits_(rows) {
     view_ = {kCols,
              floats_.data(),
              {reinterpret_cast<ActivationBlock*>(blocks_.data()),
-              scales_.data(), sums_.data()}};
+              scales_.data(), sums_.data(), bits_.data()}};
     for (int64_t r = 0; r < rows; ++r) view_.Quantize(kernels, r, view_.Row(r));
   }
   const Activations& view() const { return view_; }
@@ -70,6 +71,7 @@ class QuantizedBatch {
   AlignedBuffer blocks_;
   std::vector<float> scales_;
   std::vector<ActivationSums> sums_;
+  std::vector<ActivationBits> bits_;
   Activations view_;
 };
 
