@@ -26,6 +26,14 @@ Environment:
 
 Exit status: 0 done, 1 failed (one sentence on stderr), 2 wrong usage.)";
 
+CLI::Validator OneOrMore() {
+  return {[](const std::string& text) -> std::string {
+            if (!text.empty() && text[0] != '-' && text != "0") return "";
+            return absl::StrCat("'", text, "' is too small; use 1 or more");
+          },
+          ""};
+}
+
 void AddModelOptions(CLI::App& command, ModelOptions& options) {
   command.add_option("--model", options.model,
                      "GGUF file, or the first file of a split model "
@@ -50,12 +58,12 @@ void AddModelOptions(CLI::App& command, ModelOptions& options) {
       .add_option("--context", options.context,
                   "Longest sequence in tokens (default: as trained, 32768 at "
                   "most)")
-      ->check(CLI::PositiveNumber);
+      ->check(OneOrMore());
   command
       .add_option("--cache-tokens", options.cache_tokens,
                   "Room in the cache for all sequences together (default: "
                   "--context, or 16384 if that is not given)")
-      ->check(CLI::PositiveNumber);
+      ->check(OneOrMore());
   command
       .add_option("--moe-placement", options.moe_placement,
                   "Experts on the nodes: sliced (rows of each on all nodes), "
@@ -146,6 +154,13 @@ Command ParseCommandLine(int argc, const char* const* argv) {
     app.parse(argc, argv);
   } catch (const CLI::Success& asked_for) {
     return app.exit(asked_for);
+  } catch (const CLI::RequiredError& error) {
+    const std::vector<std::string> unknown = app.remaining();
+    return Complain(
+        app.get_subcommands().empty() && !unknown.empty()
+            ? absl::StrCat("there is no command '", unknown.front(), "'")
+            : error.what(),
+        "");
   } catch (const CLI::Error& error) {
     const auto chosen = app.get_subcommands();
     return Complain(error.what(),

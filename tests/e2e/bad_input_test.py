@@ -84,7 +84,8 @@ class BadInputTest(unittest.TestCase):
             (("--frobnicate", "1"), ("frobnicate",)),
             (("--nodes", "1000"), ("1000",)),
             (("--threads-per-node", "9999"), ("9999",)),
-            (("--context", "-5"), ("context",)),
+            (("--context", "-5"), ("context", "1 or more")),
+            (("--context", "0"), ("context", "1 or more")),
             (("--context", "100000000000"), ()),
             (("--listen", "nonsense:port:x"), ("nonsense:port:x",)),
             (("--config", "/nonexistent.toml"), ("/nonexistent.toml",)),
@@ -92,6 +93,9 @@ class BadInputTest(unittest.TestCase):
         for flags, words in cases:
             with self.subTest(flags):
                 self.assert_refused(run_mlad("serve", *listen, *flags), *words)
+
+    def test_unknown_command(self):
+        self.assert_refused(run_mlad("frobnicate"), "no command 'frobnicate'")
 
     def test_configuration_file(self):
         cases = [
