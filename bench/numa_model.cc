@@ -122,9 +122,10 @@ double BarrierSeconds(const NumaMachine& machine, BarrierShape shape,
       0.0, measured.node_barrier_s - measured.cores * measured.handoff_s);
   const int workers = machine.cores_per_node();
   const int groups = std::max(1, workers / machine.cores_per_l3);
+  const int of_a_group = workers / groups;
   const double arrive = shape == BarrierShape::kFlat || groups == 1
                             ? (workers - 1) * machine.handoff_s
-                            : (workers / groups - 1) * machine.l3_handoff_s +
+                            : (of_a_group - 1) * machine.l3_handoff_s +
                                   (groups - 1) * machine.handoff_s;
   // The last worker of each node counts itself at a second counter, and the
   // last of all tells every node.

@@ -101,22 +101,21 @@ MappedFile::~MappedFile() {
 
 absl::Status MappedFile::ReadIn(absl::Span<const std::byte> part) const {
   if (part.empty()) return absl::OkStatus();
-  const intptr_t page = sysconf(_SC_PAGESIZE);
-  const intptr_t begin = reinterpret_cast<intptr_t>(part.data()) / page * page;
-  const size_t bytes =
-      reinterpret_cast<intptr_t>(part.data() + part.size()) - begin;
-  void* const address = reinterpret_cast<void*>(begin);
+  const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+  std::byte* const begin = const_cast<std::byte*>(part.data()) -
+                           reinterpret_cast<uintptr_t>(part.data()) % page;
+  const size_t bytes = part.data() + part.size() - begin;
   // Only what is asked for: reading ahead of faults would bring back parts that
   // have been dropped already.
   if (!asks_ahead_.exchange(true)) {
     madvise(const_cast<std::byte*>(bytes_.data()), bytes_.size(), MADV_RANDOM);
   }
   for (size_t done = 0; done < bytes; done += kReadAheadBytes) {
-    madvise(static_cast<std::byte*>(address) + done,
-            std::min(kReadAheadBytes, bytes - done), MADV_WILLNEED);
+    madvise(begin + done, std::min(kReadAheadBytes, bytes - done),
+            MADV_WILLNEED);
   }
   // And now wait until it is there.
-  while (madvise(address, bytes, MADV_POPULATE_READ) != 0) {
+  while (madvise(begin, bytes, MADV_POPULATE_READ) != 0) {
     const int error = errno;
     if (error == EINTR || error == EAGAIN) continue;
     if (error != EFAULT && error != EHWPOISON && error != EIO) break;
