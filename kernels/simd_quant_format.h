@@ -21,7 +21,7 @@ struct QuantFormat {
   static constexpr int kLowBits = kLayout.low_bits;
   static constexpr int kHighBits = kLayout.high_bits;
   static constexpr bool kHasGrid = kLayout.grid != Grid::kNone;
-  static constexpr bool kHasLevels = kLayout.levels != nullptr;
+  static constexpr bool kHasLevels = kLayout.has_levels;
   static constexpr bool kHasMinimum = kLayout.has_minimum;
   static constexpr int kGroup = kLayout.group;
   static constexpr bool kOddS = kLayout.odd_s;

@@ -23,7 +23,9 @@ struct BlockFormat {
   int high_bits = 0;               // of a code in the second plane: 0 or 1
   int zero_code = 0;               // value(code) = code - zero_code, or
   const int8_t* levels = nullptr;  // value(code) = levels[code], 16 of them
-  int span = 32;                   // columns that share d (and n): 32 or 256
+  // Not levels != nullptr: under UBSan that is no constant expression.
+  bool has_levels = false;
+  int span = 32;             // columns that share d (and n): 32 or 256
   int group = 0;             // columns that share s (and m); 0: there is no s
   bool signed_s = false;     // s is int8, else uint8
   bool has_minimum = false;  // n and m (m = 1 where group is 0)
@@ -70,7 +72,7 @@ inline constexpr BlockFormat kBlockFormat<PackedFormat::kQ4> = {.low_bits = 4,
                                                                 .zero_code = 8};
 template <>
 inline constexpr BlockFormat kBlockFormat<PackedFormat::kNL4> = {
-    .low_bits = 4, .levels = kNonLinearLevels};
+    .low_bits = 4, .levels = kNonLinearLevels, .has_levels = true};
 template <>
 inline constexpr BlockFormat kBlockFormat<PackedFormat::kQ4M> = {
     .low_bits = 4, .has_minimum = true};
@@ -82,7 +84,10 @@ inline constexpr BlockFormat kBlockFormat<PackedFormat::kQ5M> = {
     .low_bits = 4, .high_bits = 1, .has_minimum = true};
 template <>
 inline constexpr BlockFormat kBlockFormat<PackedFormat::kMx4> = {
-    .low_bits = 4, .levels = kMx4Levels, .exponent_d = true};
+    .low_bits = 4,
+    .levels = kMx4Levels,
+    .has_levels = true,
+    .exponent_d = true};
 template <>
 inline constexpr BlockFormat kBlockFormat<PackedFormat::kQ2K> = {
     .low_bits = 2,
@@ -115,12 +120,14 @@ template <>
 inline constexpr BlockFormat kBlockFormat<PackedFormat::kNL4K> = {
     .low_bits = 4,
     .levels = kNonLinearLevels,
+    .has_levels = true,
     .span = 256,
     .group = 32,
     .signed_s = true};
 template <>
 inline constexpr BlockFormat kBlockFormat<PackedFormat::kIq1S> = {
     .levels = kIq1Levels,
+    .has_levels = true,
     .span = 256,
     .group = 32,
     .odd_s = true,
@@ -131,6 +138,7 @@ inline constexpr BlockFormat kBlockFormat<PackedFormat::kIq1S> = {
 template <>
 inline constexpr BlockFormat kBlockFormat<PackedFormat::kIq1M> = {
     .levels = kIq1Levels,
+    .has_levels = true,
     .span = 256,
     .group = 16,
     .odd_s = true,
@@ -141,6 +149,7 @@ inline constexpr BlockFormat kBlockFormat<PackedFormat::kIq1M> = {
 template <>
 inline constexpr BlockFormat kBlockFormat<PackedFormat::kIq2Xxs> = {
     .levels = kIq2Levels,
+    .has_levels = true,
     .span = 256,
     .group = 32,
     .odd_s = true,
@@ -149,6 +158,7 @@ inline constexpr BlockFormat kBlockFormat<PackedFormat::kIq2Xxs> = {
 template <>
 inline constexpr BlockFormat kBlockFormat<PackedFormat::kIq2Xs> = {
     .levels = kIq2Levels,
+    .has_levels = true,
     .span = 256,
     .group = 16,
     .odd_s = true,
@@ -158,6 +168,7 @@ inline constexpr BlockFormat kBlockFormat<PackedFormat::kIq2Xs> = {
 template <>
 inline constexpr BlockFormat kBlockFormat<PackedFormat::kIq2S> = {
     .levels = kIq2Levels,
+    .has_levels = true,
     .span = 256,
     .group = 16,
     .odd_s = true,
@@ -167,6 +178,7 @@ inline constexpr BlockFormat kBlockFormat<PackedFormat::kIq2S> = {
 template <>
 inline constexpr BlockFormat kBlockFormat<PackedFormat::kIq3Xxs> = {
     .levels = kIq3XxsLevels,
+    .has_levels = true,
     .span = 256,
     .group = 32,
     .odd_s = true,
@@ -176,6 +188,7 @@ inline constexpr BlockFormat kBlockFormat<PackedFormat::kIq3Xxs> = {
 template <>
 inline constexpr BlockFormat kBlockFormat<PackedFormat::kIq3S> = {
     .levels = kIq3SLevels,
+    .has_levels = true,
     .span = 256,
     .group = 32,
     .odd_s = true,
