@@ -56,7 +56,8 @@ int64_t Visible(const CodedTileArgs& args, int64_t i) {
 float EncodeWeights(const float* weights, int64_t positions, int32_t* codes) {
   float peak = 0;
   for (int64_t p = 0; p < positions; ++p) {
-    if (!(weights[p] <= peak)) peak = weights[p];  // a NaN stays
+    if (std::isnan(peak)) break;
+    if (!(weights[p] <= peak)) peak = weights[p];
   }
   const float inverse = peak > 0 ? 255.0f / peak : 0;
   for (int64_t p = 0; p < positions; ++p) {
