@@ -6,7 +6,8 @@
 namespace mlad::avx512 {
 namespace {
 
-/// Tokens of 8 bits from which on their own kernels are faster.
+/// Tokens of 8 bits from which on they have kernels of their own. Chosen, not
+/// measured.
 constexpr int64_t kWorthNarrow = 8;
 
 void MatMulWide(const MatMulArgs& args) {
