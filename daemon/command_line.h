@@ -3,9 +3,9 @@
 
 #include <string>
 #include <variant>
+#include <vector>
 
-#include "absl/types/span.h"
-
+#include "daemon/config_file.h"
 #include "daemon/options.h"
 
 namespace mlad {
@@ -14,15 +14,23 @@ struct DoctorOptions {
   ModelOptions model;
 };
 
+struct CheckConfigOptions {
+  ServeOptions serve;
+  std::string config;             // the file; empty: none
+  std::vector<Setting> settings;  // all of serve's
+  bool json = false;
+};
+
 /// What the command line asks for; or, when there is nothing to run (help,
 /// version, a mistake), the exit status.
-using Command = std::variant<int, ServeOptions, PlanOptions, DoctorOptions>;
+using Command = std::variant<int, ServeOptions, PlanOptions, DoctorOptions,
+                             CheckConfigOptions>;
 
 /// Exit status of a command line or configuration that is wrong.
 inline constexpr int kUsageError = 2;
 
-/// Parses argv and, for `serve`, the file given by --config; what is on the
-/// command line takes precedence. Prints help to stdout and mistakes, one
+/// Parses argv, then the environment and the file given by --config for what is
+/// not on the command line. Prints help to stdout and mistakes, one
 /// sentence each, to stderr.
 Command ParseCommandLine(int argc, const char* const* argv);
 

@@ -11,6 +11,7 @@ namespace mlad {
 int RunServe(const ServeOptions& options);
 int RunPlan(const PlanOptions& options);
 int RunDoctor(const DoctorOptions& options);
+int RunCheckConfig(const CheckConfigOptions& options);
 
 /// Prints "mlad: sentence" to stderr. Returns 2 for what the user can mend in
 /// the command line or configuration, else 1.

@@ -15,6 +15,9 @@ struct RunCommand {
   int operator()(const DoctorOptions& options) const {
     return RunDoctor(options);
   }
+  int operator()(const CheckConfigOptions& options) const {
+    return RunCheckConfig(options);
+  }
 };
 
 }  // namespace

@@ -1,5 +1,4 @@
 #include <atomic>
-#include <cstdlib>
 #include <future>
 #include <memory>
 #include <string>
@@ -16,8 +15,8 @@
 #include "daemon/daemon_model.h"
 #include "daemon/log.h"
 #include "daemon/model_source.h"
+#include "daemon/serve_checks.h"
 #include "daemon/termination.h"
-#include "daemon/version.h"
 #include "kernels/kernels.h"
 #include "numa/kernel_settings.h"
 #include "rpc/server.h"
@@ -26,11 +25,6 @@ namespace mlad {
 namespace {
 
 using LoadResult = absl::StatusOr<std::unique_ptr<DaemonModel>>;
-
-std::string EnvironmentValue(const char* name) {
-  const char* value = std::getenv(name);
-  return value == nullptr ? "" : value;
-}
 
 /// From a checked configuration to the end of the process.
 class ServeRun {
@@ -41,20 +35,11 @@ class ServeRun {
   /// Checks everything that can be checked before anything is loaded, then
   /// listens.
   absl::Status Start() {
-    MLAD_ASSIGN_OR_RETURN(kernels_,
-                          SelectKernels(EnvironmentValue("MLAD_ISA")));
-    MLAD_RETURN_IF_ERROR(ParseKvType(options_.model.kv).status());
-    MLAD_RETURN_IF_ERROR(MakeExpertPlan(options_.model).status());
-    MLAD_ASSIGN_OR_RETURN(source_,
-                          OpenModel(options_.model, /*header_only=*/false));
-    ServerOptions server;
-    server.daemon_version = kVersion;
-    server.addresses.clear();
-    for (const std::string& address : options_.listen) {
-      MLAD_ASSIGN_OR_RETURN(server.addresses.emplace_back(),
-                            ParseListenAddress(address));
-    }
-    MLAD_ASSIGN_OR_RETURN(server_, Server::Start(server));
+    MLAD_ASSIGN_OR_RETURN(ServeInputs inputs,
+                          CheckServeOptions(options_, /*header_only=*/false));
+    kernels_ = inputs.kernels;
+    source_ = std::move(inputs.source);
+    MLAD_ASSIGN_OR_RETURN(server_, Server::Start(inputs.server));
     for (const ListenAddress& address : server_->addresses()) {
       log_->info("listening on {}", address.ToString());
     }

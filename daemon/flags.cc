@@ -1,0 +1,100 @@
+#include "daemon/flags.h"
+
+#include <string>
+
+#include "absl/strings/str_cat.h"
+
+namespace mlad {
+namespace {
+
+CLI::Validator OneOrMore() {
+  return {[](const std::string& text) -> std::string {
+            if (!text.empty() && text[0] != '-' && text != "0") return "";
+            return absl::StrCat("'", text, "' is too small; use 1 or more");
+          },
+          ""};
+}
+
+}  // namespace
+
+void AddModelOptions(CLI::App& command, ModelOptions& options) {
+  command.add_option("--model", options.model,
+                     "GGUF file, or the first file of a split model "
+                     "(default: the demo model)");
+  command
+      .add_option("--nodes", options.nodes,
+                  "NUMA nodes to use, 0 for all; more than the machine has "
+                  "are simulated")
+      ->capture_default_str();
+  command
+      .add_option("--threads-per-node", options.threads_per_node,
+                  "Workers per node, 0 for one per core")
+      ->capture_default_str();
+  command.add_option("--cpus", options.cpus,
+                     "CPUs that may be used, as 0-3,8 (default: all that the "
+                     "process may)");
+  command
+      .add_option("--kv", options.kv,
+                  "Type of the latent cache: f16, bf16, q8_0, q8_kv or q6_0")
+      ->capture_default_str();
+  command
+      .add_option("--context", options.context,
+                  "Longest sequence in tokens (default: as trained, 32768 at "
+                  "most)")
+      ->check(OneOrMore());
+  command
+      .add_option("--cache-tokens", options.cache_tokens,
+                  "Room in the cache for all sequences together (default: "
+                  "--context, or 16384 if that is not given)")
+      ->check(OneOrMore());
+  command
+      .add_option("--moe-placement", options.moe_placement,
+                  "Experts on the nodes: sliced (rows of each on all nodes), "
+                  "whole (each on one node), or auto")
+      ->check(CLI::IsMember({"sliced", "whole", "auto"}))
+      ->capture_default_str();
+  command
+      .add_option("--replicate-experts", options.replicate_experts,
+                  "With whole experts: room on every node for that many "
+                  "replicas per layer of other nodes' most chosen experts")
+      ->check(CLI::Range(0, 1024))
+      ->capture_default_str();
+}
+
+void AddTopologyOption(CLI::App& command, ModelOptions& options) {
+  command.add_option("--topology", options.topology,
+                     "Machine to plan for: an hwloc synthetic string such as "
+                     "\"pack:2 [numa] core:96 pu:1\", or an .xml file "
+                     "(default: this machine)");
+}
+
+void AddServeOptions(CLI::App& serve, ServeOptions& options) {
+  AddModelOptions(serve, options.model);
+  serve
+      .add_option("--listen", options.listen,
+                  "HOST:PORT, :PORT for every interface, or unix:/PATH; may "
+                  "be repeated; port 0 chooses one")
+      ->capture_default_str();
+  serve
+      .add_option("--max-sequences", options.max_sequences,
+                  "Requests computed at once; more wait")
+      ->check(CLI::Range(1, 64))
+      ->capture_default_str();
+  serve
+      .add_option("--max-queued", options.max_queued,
+                  "Requests that may wait; more are refused")
+      ->check(CLI::Range(0, 1 << 20))
+      ->capture_default_str();
+  serve
+      .add_option("--drain-s", options.drain_s,
+                  "Seconds that running requests get when the daemon stops")
+      ->check(CLI::Range(0.0, 86400.0))
+      ->capture_default_str();
+  serve
+      .add_option("--log-level", options.log_level,
+                  "debug, info, warning or error")
+      ->check(CLI::IsMember({"debug", "info", "warning", "error"}))
+      ->capture_default_str();
+}
+
+}  // namespace mlad

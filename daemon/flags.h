@@ -1,0 +1,16 @@
+// The flags of mlad's commands; each is a setting of configuration files, too.
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+#include "daemon/options.h"
+
+namespace mlad {
+
+/// `options` outlives the command, here and below.
+void AddModelOptions(CLI::App& command, ModelOptions& options);
+void AddTopologyOption(CLI::App& command, ModelOptions& options);
+/// Those of the model as well.
+void AddServeOptions(CLI::App& serve, ServeOptions& options);
+
+}  // namespace mlad
