@@ -35,7 +35,7 @@ class Settings : public testing::Test {
   }
 
   std::string Write(const std::string& text) const {
-    const std::string path = folder_ + "/mlad.toml";
+    std::string path = folder_ + "/mlad.toml";
     std::ofstream(path) << text;
     return path;
   }
