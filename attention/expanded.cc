@@ -49,15 +49,28 @@ void RunTiles(const ExpandedChunk& chunk, const SoftmaxState& state,
     const ExpandedTile tile = {begin, std::min(kExpandedTile, end - begin)};
     const int64_t first_row =
         std::max<int64_t>(begin - chunk.rows.first_position, 0);
+    if (chunk.window != nullptr) chunk.window->MoveTo(begin);
     form.BeginTile(chunk, tile);
     for (int64_t h = 0; h < heads; ++h) {
       form.Expand(chunk, h, tile);
       form.Attend(chunk, h, StateOfHead(chunk, state, h), tile, first_row);
     }
   }
+  if (chunk.window != nullptr) chunk.window->Finish();
 }
 
 }  // namespace
+
+const std::byte* ReadRows(const ExpandedChunk& chunk, int64_t position,
+                          int64_t count) {
+  const int64_t index = position / kPagePositions;
+  const PageRef page = chunk.rows.pages->pages[index];
+  const bool fetched = chunk.window != nullptr;
+  chunk.traffic->Add(fetched || page.node == chunk.node,
+                     count * chunk.cache->row_bytes());
+  return fetched ? chunk.window->Rows(index)
+                 : chunk.cache->Rows(page, chunk.layer);
+}
 
 int64_t ExpandedScratchFloats(const ExpandedShape& shape, int64_t chunk_tokens,
                               int64_t heads) {

@@ -7,6 +7,7 @@
 #include "absl/types/span.h"
 
 #include "attention/latent_cache.h"
+#include "attention/latent_window.h"
 #include "attention/row_group.h"
 #include "kernels/kernels.h"
 #include "numa/traffic.h"
@@ -49,6 +50,8 @@ struct ExpandedChunk {
   absl::Span<const ExpandedHead> heads;  // share the decoded latents
   float* scratch = nullptr;  // [ExpandedScratchFloats(...)], the worker's own
   int node = 0;              // of the calling worker, to tell remote pages
+  LatentWindow* window = nullptr;  // the worker's; null: pages are read where
+                                   // they are
   Traffic* traffic = nullptr;
 };
 
@@ -66,7 +69,9 @@ int64_t ExpandedScratchFloats(const ExpandedShape& shape, int64_t chunk_tokens,
 ///         up to the row's own;  out = softmax(s) v
 /// Order   tiles ascending: a row's bits depend on its position, its query and
 ///         the latents, not on how rows are cut into calls or heads grouped
-/// NUMA    streams pages of all nodes, once per call
+/// NUMA    streams pages of all nodes, once per call; with a window its node's
+///         workers share what they fetch of other nodes, and all of them must
+///         walk it equally often
 /// Source  arXiv:2405.04434 section 2.1; online softmax, arXiv:2112.05682
 void RunExpanded(const ExpandedChunk& chunk);
 

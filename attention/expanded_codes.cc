@@ -106,15 +106,11 @@ void ExpandedCodes::BeginHead(const ExpandedChunk& chunk, int64_t head) {
 }
 
 void ExpandedCodes::BeginTile(const ExpandedChunk& chunk, ExpandedTile tile) {
-  const LatentCache& cache = *chunk.cache;
+  const int64_t row_bytes = chunk.cache->row_bytes();
   for (int64_t done = 0; done < tile.count; done += kPagePositions) {
-    const PageRef page =
-        chunk.rows.pages->pages[(tile.begin + done) / kPagePositions];
-    const int64_t bytes = std::min<int64_t>(kPagePositions, tile.count - done) *
-                          cache.row_bytes();
-    std::memcpy(latents_ + done * cache.row_bytes(),
-                cache.Rows(page, chunk.layer), bytes);
-    chunk.traffic->Add(page.node == chunk.node, bytes);
+    const int64_t count = std::min<int64_t>(kPagePositions, tile.count - done);
+    std::memcpy(latents_ + done * row_bytes,
+                ReadRows(chunk, tile.begin + done, count), count * row_bytes);
   }
 }
 

@@ -41,17 +41,13 @@ ExpandedFloats::ExpandedFloats(const ExpandedShape& shape,
       scores_(memory.Take<float>(kExpandedRows * kExpandedTile)) {}
 
 void ExpandedFloats::BeginTile(const ExpandedChunk& chunk, ExpandedTile tile) {
-  const LatentCache& cache = *chunk.cache;
   const ExpandedShape& shape = chunk.shape;
   const int64_t row_elements = shape.row_elements();
   for (int64_t done = 0; done < tile.count; done += kPagePositions) {
-    const PageRef page =
-        chunk.rows.pages->pages[(tile.begin + done) / kPagePositions];
     const int64_t count = std::min<int64_t>(kPagePositions, tile.count - done);
-    chunk.kernels->decode_latent(cache.shape().type,
-                                 cache.Rows(page, chunk.layer), count,
-                                 row_elements, latents_ + done * row_elements);
-    chunk.traffic->Add(page.node == chunk.node, count * cache.row_bytes());
+    chunk.kernels->decode_latent(
+        chunk.cache->shape().type, ReadRows(chunk, tile.begin + done, count),
+        count, row_elements, latents_ + done * row_elements);
   }
   Transpose(latents_ + shape.kv_lora_rank, row_elements, tile.count,
             shape.rope_dim, keys_ + shape.qk_nope * kExpandedTile);

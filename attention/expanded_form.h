@@ -2,6 +2,7 @@
 // as floats and one as codes: what expanded.cc runs over the tiles of a chunk.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #include "attention/expanded.h"
@@ -20,6 +21,11 @@ struct ExpandedTile {
 inline int64_t ValueStride(const ExpandedShape& shape) {
   return (shape.v_dim + kCodeColumns - 1) / kCodeColumns * kCodeColumns;
 }
+
+/// Stored rows of `count` positions from `position` on, all of one page; counts
+/// their reading.
+const std::byte* ReadRows(const ExpandedChunk& chunk, int64_t position,
+                          int64_t count);
 
 /// Any cache type.
 class ExpandedFloats {

@@ -44,18 +44,23 @@ class PassWork {
             *KvRowBytes(c_.kv_type, c_.shape.kv_lora + c_.shape.rope))) {}
 
   void AddStages() const {
-    ForEachNode("absorb_queries", [&](int n) { return AbsorbQueries(n); });
-    ForEachNode("absorbed_attention", [&](int n) { return Attend(n); });
-    if (c_.nodes > 1 && PositionsAreSplit()) {
-      ForEachNode("merge_own_lanes", [&](int n) { return MergeOwnLanes(n); });
+    const bool merges = c_.nodes > 1 && PositionsAreSplit();
+    const SyncScope kAll = SyncScope::kAllNodes;
+    ForEachNode("absorb_queries", kAll,
+                [&](int n) { return AbsorbQueries(n); });
+    ForEachNode("absorbed_attention", merges ? SyncScope::kOwnNode : kAll,
+                [&](int n) { return Attend(n); });
+    if (merges) {
+      ForEachNode("merge_own_lanes", kAll,
+                  [&](int n) { return MergeOwnLanes(n); });
     }
-    ForEachNode("finish_heads", [&](int n) { return FinishHeads(n); });
+    ForEachNode("finish_heads", kAll, [&](int n) { return FinishHeads(n); });
   }
 
  private:
   template <typename Work>
-  void ForEachNode(const char* name, Work work) const {
-    StageWork& stage = context_.Add(name);
+  void ForEachNode(const char* name, SyncScope end, Work work) const {
+    StageWork& stage = context_.Add(name, end);
     for (int n = 0; n < c_.nodes; ++n) stage.nodes[n] = work(n);
   }
 
@@ -263,7 +268,7 @@ void AddProjections(const WorkContext& context, const LayerShape& layer) {
                         : ShardedProduct(context, layer.q, head_rows, n);
     down.nodes[n] += ShardedProduct(context, layer.kv_a, kPanelRows, n);
   }
-  StageWork& store = context.Add("store_latents");
+  StageWork& store = context.Add("store_latents", SyncScope::kOwnNode);
   for (int n = 0; n < c.nodes; ++n) {
     store.nodes[n] = StoreLatents(context, n);
     if (!compressed) continue;
@@ -271,7 +276,7 @@ void AddProjections(const WorkContext& context, const LayerShape& layer) {
                               context.rates.norm_s_per_float);
   }
   if (!compressed) return;
-  StageWork& queries = context.Add("queries");
+  StageWork& queries = context.Add("queries", SyncScope::kOwnNode);
   for (int n = 0; n < c.nodes; ++n) {
     queries.nodes[n] = ShardedProduct(context, layer.q, head_rows, n);
   }
@@ -281,7 +286,7 @@ void AddProjections(const WorkContext& context, const LayerShape& layer) {
 
 void AddAttentionWork(const WorkContext& context, const LayerShape& layer) {
   const DecodeCase& c = context.c;
-  StageWork& norm = context.Add("attention_norm");
+  StageWork& norm = context.Add("attention_norm", SyncScope::kOwnNode);
   for (int n = 0; n < c.nodes; ++n) {
     norm.nodes[n] = RowWork(context, n, c.batch, c.shape.hidden,
                             context.rates.norm_s_per_float);
@@ -292,7 +297,7 @@ void AddAttentionWork(const WorkContext& context, const LayerShape& layer) {
   for (int64_t s = 0; s < c.batch; s += rows) {
     PassWork(context, layer, {s, std::min(s + rows, c.batch)}).AddStages();
   }
-  StageWork& quantize = context.Add("quantize_attention");
+  StageWork& quantize = context.Add("quantize_attention", SyncScope::kOwnNode);
   StageWork output = {"attention_output", std::vector<NodeWork>(c.nodes),
                       context.times};
   for (int n = 0; n < c.nodes; ++n) {

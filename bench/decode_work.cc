@@ -113,7 +113,7 @@ void AddLogits(const WorkContext& context) {
                                context.stages};
   const MatrixShape output = {PackedFormatFor(tile.types.output),
                               tile.shape.vocab, tile.shape.hidden};
-  StageWork& norm = of_tile.Add("output_norm");
+  StageWork& norm = of_tile.Add("output_norm", SyncScope::kOwnNode);
   for (int n = 0; n < tile.nodes; ++n) {
     norm.nodes[n] = RowWork(of_tile, n, tile.batch, tile.shape.hidden,
                             context.rates.norm_s_per_float);
@@ -142,8 +142,8 @@ NodeWork& NodeWork::operator+=(const NodeWork& other) {
   return *this;
 }
 
-StageWork& WorkContext::Add(const std::string& name) const {
-  stages.push_back({name, std::vector<NodeWork>(c.nodes), times});
+StageWork& WorkContext::Add(const std::string& name, SyncScope end) const {
+  stages.push_back({name, std::vector<NodeWork>(c.nodes), times, end});
   return stages.back();
 }
 

@@ -11,6 +11,7 @@
 #include "bench/kernel_rates.h"
 #include "bench/synth_model.h"
 #include "bench/synth_shape.h"
+#include "numa/executor.h"
 #include "numa/placement_plan.h"
 #include "numa/work_range.h"
 #include "quant/kv_type.h"
@@ -59,8 +60,9 @@ struct NodeWork {
 
 struct StageWork {
   std::string name;
-  std::vector<NodeWork> nodes;  // [nodes]
-  int64_t times = 1;            // in a step
+  std::vector<NodeWork> nodes;           // [nodes]
+  int64_t times = 1;                     // in a step
+  SyncScope end = SyncScope::kAllNodes;  // whom its barrier makes wait
 };
 
 /// All stages of a step; a barrier ends each.
@@ -109,7 +111,8 @@ struct WorkContext {
   int64_t times;  // layers of this kind
   std::vector<StageWork>& stages;
 
-  StageWork& Add(const std::string& name) const;
+  StageWork& Add(const std::string& name,
+                 SyncScope end = SyncScope::kAllNodes) const;
 };
 
 void AddAttentionWork(const WorkContext& context, const LayerShape& layer);

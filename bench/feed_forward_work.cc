@@ -277,7 +277,7 @@ void AddRouter(const WorkContext& context, const LayerShape& layer) {
   for (int n = 0; n < c.nodes; ++n) {
     logits.nodes[n] = ShardedProduct(context, layer.router, kPanelRows, n);
   }
-  StageWork& routing = context.Add("routing");
+  StageWork& routing = context.Add("routing", SyncScope::kOwnNode);
   for (int n = 0; n < c.nodes; ++n) {
     routing.nodes[n] = RowWork(context, n, c.batch, c.shape.experts,
                                context.rates.route_s_per_expert);
@@ -288,7 +288,7 @@ void AddRouter(const WorkContext& context, const LayerShape& layer) {
 
 void AddFeedForwardWork(const WorkContext& context, const LayerShape& layer) {
   const DecodeCase& c = context.c;
-  StageWork& norm = context.Add("feed_forward_norm");
+  StageWork& norm = context.Add("feed_forward_norm", SyncScope::kOwnNode);
   for (int n = 0; n < c.nodes; ++n) {
     norm.nodes[n] = RowWork(context, n, c.batch, c.shape.hidden,
                             context.rates.norm_s_per_float);
@@ -296,26 +296,28 @@ void AddFeedForwardWork(const WorkContext& context, const LayerShape& layer) {
   const bool has_experts = layer.router.rows > 0;
   if (has_experts) AddRouter(context, layer);
   const auto draws = DrawExperts(c, has_experts);
-  const auto add = [&](const char* name, int64_t repeats, auto work) {
-    StageWork& stage = context.Add(name);
+  const SyncScope kAll = SyncScope::kAllNodes, kNode = SyncScope::kOwnNode;
+  const auto add = [&](const char* name, SyncScope end, int64_t repeats,
+                       auto work) {
+    StageWork& stage = context.Add(name, end);
     stage.times *= repeats;
     AddMeans(draws, stage, [&](const std::vector<int64_t>& counts, int node) {
       return work(DrawnWork(context, layer, counts), node);
     });
   };
-  add("gate_up", 1,
+  add("gate_up", kAll, 1,
       [](const DrawnWork& work, int node) { return work.GateUp(node); });
-  add("quantize_activations", 1,
+  add("quantize_activations", kNode, 1,
       [](const DrawnWork& work, int node) { return work.Quantize(node); });
   if (has_experts && c.experts == MoePlacement::kWhole) {
     const int64_t tiles = WholeTiles(c);
-    add("whole_down", tiles, [&](const DrawnWork& work, int node) {
+    add("whole_down", kAll, tiles, [&](const DrawnWork& work, int node) {
       return work.DownWhole(node, tiles);
     });
-    add("sum_experts", tiles,
+    add("sum_experts", kAll, tiles,
         [&](const DrawnWork& work, int) { return work.SumWhole(tiles); });
   }
-  add("down", 1,
+  add("down", kAll, 1,
       [](const DrawnWork& work, int node) { return work.DownRows(node); });
 }
 

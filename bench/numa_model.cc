@@ -115,7 +115,7 @@ std::string_view MemoryLayoutName(MemoryLayout layout) {
 }
 
 double BarrierSeconds(const NumaMachine& machine, BarrierShape shape,
-                      const MeasuredRates& measured) {
+                      SyncScope scope, const MeasuredRates& measured) {
   // What was measured, less the handoffs in it: its cores arrive one after the
   // other, then the line goes back to them.
   const double instructions = std::max(
@@ -127,13 +127,14 @@ double BarrierSeconds(const NumaMachine& machine, BarrierShape shape,
                             ? (workers - 1) * machine.handoff_s
                             : (of_a_group - 1) * machine.l3_handoff_s +
                                   (groups - 1) * machine.handoff_s;
+  const double own_node = instructions + arrive + machine.handoff_s;
+  if (scope == SyncScope::kOwnNode) return own_node;
   // The last worker of each node counts itself at a second counter, and the
   // last of all tells every node.
   const int across = machine.nodes() - machine.nodes_per_socket;
   const int within = machine.nodes_per_socket - 1;
-  const double nodes_meet =
-      2 * (across * machine.far_handoff_s + within * machine.handoff_s);
-  return instructions + arrive + nodes_meet + machine.handoff_s;
+  return own_node +
+         2 * (across * machine.far_handoff_s + within * machine.handoff_s);
 }
 
 absl::StatusOr<PredictedStep> PredictStep(const NumaMachine& machine,
@@ -143,7 +144,6 @@ absl::StatusOr<PredictedStep> PredictStep(const NumaMachine& machine,
                         DecodeWork(MakeCase(machine, step), measured.core));
   if (step.layout == MemoryLayout::kInterleaved) Interleave(stages);
   const NodeTimes times(machine, measured.core);
-  const double barrier_s = BarrierSeconds(machine, step.barrier, measured);
   PredictedStep result;
   for (const StageWork& stage : stages) {
     double kernels = 0, slowest = 0;
@@ -161,7 +161,8 @@ absl::StatusOr<PredictedStep> PredictStep(const NumaMachine& machine,
     }
     result.kernels_s += repeats * kernels;
     result.gathers_s += repeats * (slowest - kernels);
-    result.barriers_s += repeats * barrier_s;
+    result.barriers_s +=
+        repeats * BarrierSeconds(machine, step.barrier, stage.end, measured);
     result.barriers += stage.times;
     if (IsAttention(stage.name)) result.attention_s += repeats * slowest;
   }

@@ -60,10 +60,11 @@ struct ModelledStep {
   int64_t depth = 0;
 };
 
-/// Seconds that one barrier of all workers takes when all arrive at once:
-/// arrivals at a counter follow one another, and everybody leaves together.
+/// Seconds that one barrier of all workers, or of a node's, takes when all
+/// arrive at once: arrivals at a counter follow one another, and everybody
+/// leaves together.
 double BarrierSeconds(const NumaMachine& machine, BarrierShape shape,
-                      const MeasuredRates& measured);
+                      SyncScope scope, const MeasuredRates& measured);
 
 /// A stage ends when its slowest node does; a node is as slow as its busiest
 /// worker, its memory or its socket's links. Interleaved and mirrored layouts

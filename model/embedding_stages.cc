@@ -48,7 +48,7 @@ void RunLogits(StepState& state, const WorkerContext& worker) {
           epsilon, normed.Row(i));
       normed.Quantize(*state.kernels, i, normed.Row(i));
     }
-    worker.SyncAll();
+    worker.SyncNode();
     ShardProduct product;
     product.shard = &output;
     product.x = normed;

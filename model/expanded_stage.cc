@@ -11,10 +11,15 @@ namespace {
 /// Heads of one worker that share a walk over the latents.
 class HeadGroup {
  public:
-  /// rows: of the chunk, the same for all heads of the group.
+  /// rows: of the chunk, the same for all heads of the group. window: null on
+  /// a single node.
   HeadGroup(StepState& state, int64_t layer, const WorkerContext& worker,
-            const RowGroup& rows)
-      : state_(state), layer_(layer), worker_(worker), rows_(rows) {}
+            const RowGroup& rows, LatentWindow* window)
+      : state_(state),
+        layer_(layer),
+        worker_(worker),
+        rows_(rows),
+        window_(window) {}
 
   int64_t size() const { return count_; }
 
@@ -37,7 +42,6 @@ class HeadGroup {
   }
 
   void Run() {
-    if (count_ == 0) return;
     WorkerBuffers& own = state_.own(worker_);
     ExpandedChunk chunk;
     chunk.kernels = state_.kernels;
@@ -48,6 +52,7 @@ class HeadGroup {
     chunk.heads = absl::MakeConstSpan(heads_, count_);
     chunk.scratch = own.scratch;
     chunk.node = worker_.node;
+    chunk.window = window_;
     chunk.traffic = own.traffic;
     RunExpanded(chunk);
     count_ = 0;
@@ -79,19 +84,36 @@ class HeadGroup {
   const int64_t layer_;
   const WorkerContext& worker_;
   const RowGroup rows_;
+  LatentWindow* const window_;
   ExpandedHead heads_[kMaxExpandedHeads];
   int64_t count_ = 0;
 };
 
-}  // namespace
+/// Walks of the worker with the most; the others must follow them.
+int64_t MostWalks(const StepState& state, const WorkerContext& worker) {
+  const int parts = PartsOfHead(state, worker);
+  const int64_t units =
+      SplitEvenly(state.heads[worker.node].size() * parts, worker.workers, 0)
+          .size();
+  const int64_t at_once = parts == 1 ? state.plan.limits().expanded_heads : 1;
+  return (units + at_once - 1) / at_once;
+}
 
-void RunExpandedHeads(StepState& state, int64_t layer,
-                      const WorkerContext& worker, const RowGroup& group) {
-  HeadGroup whole(state, layer, worker, group);
+/// The worker's heads, or its rows of them. Returns how often it has walked
+/// over the latents.
+int64_t RunHeads(StepState& state, int64_t layer, const WorkerContext& worker,
+                 const RowGroup& group, LatentWindow* window) {
+  int64_t walks = 0;
+  HeadGroup whole(state, layer, worker, group, window);
+  const auto run_whole = [&] {
+    if (whole.size() == 0) return;
+    whole.Run();
+    ++walks;
+  };
   ForEachHeadPart(state, worker, [&](const HeadPart& unit) {
     if (unit.parts == 1) {
       whole.Add(unit.head);
-      if (whole.size() == state.plan.limits().expanded_heads) whole.Run();
+      if (whole.size() == state.plan.limits().expanded_heads) run_whole();
       return;
     }
     const WorkRange rows = SplitEvenly(group.rows, unit.parts, unit.part);
@@ -100,11 +122,28 @@ void RunExpandedHeads(StepState& state, int64_t layer,
     part.first_position += rows.begin;
     part.first_row += rows.begin;
     part.rows = rows.size();
-    HeadGroup one(state, layer, worker, part);
+    HeadGroup one(state, layer, worker, part, window);
     one.Add(unit.head);
     one.Run();
+    ++walks;
   });
-  whole.Run();
+  run_whole();
+  return walks;
+}
+
+}  // namespace
+
+void RunExpandedHeads(StepState& state, int64_t layer,
+                      const WorkerContext& worker, const RowGroup& group) {
+  if (worker.nodes == 1) {
+    RunHeads(state, layer, worker, group, nullptr);
+    return;
+  }
+  LatentWindow window(*state.cache, layer, group, state.node(worker).latents,
+                      worker, state.own(worker).traffic);
+  const int64_t walks = RunHeads(state, layer, worker, group, &window);
+  for (int64_t w = walks; w < MostWalks(state, worker); ++w) window.Finish();
+  worker.SyncNode();  // the next group begins with the half that may be read
 }
 
 }  // namespace mlad

@@ -15,18 +15,22 @@ struct HeadPart {
   int part = 0;
 };
 
-/// Splits the node's heads over its workers; heads are cut where there are more
-/// workers than heads.
+/// Into how many parts each of the node's heads is cut: more than one where
+/// there are more workers than heads.
+inline int PartsOfHead(const StepState& state, const WorkerContext& worker) {
+  const int64_t heads = state.heads[worker.node].size();
+  return static_cast<int>(
+      heads == 0 ? 1 : std::max<int64_t>(1, worker.workers / heads));
+}
+
+/// Splits the node's heads over its workers.
 template <typename Visit>
 void ForEachHeadPart(const StepState& state, const WorkerContext& worker,
                      Visit visit) {
   const WorkRange heads = state.heads[worker.node];
-  const int64_t count = heads.end - heads.begin;
-  if (count == 0) return;
-  const int parts =
-      static_cast<int>(std::max<int64_t>(1, worker.workers / count));
+  const int parts = PartsOfHead(state, worker);
   const WorkRange range =
-      SplitEvenly(count * parts, worker.workers, worker.worker);
+      SplitEvenly(heads.size() * parts, worker.workers, worker.worker);
   for (int64_t i = range.begin; i < range.end; ++i) {
     visit(
         HeadPart{heads.begin + i / parts, parts, static_cast<int>(i % parts)});

@@ -148,12 +148,11 @@ void RunAbsorbedPass(StepState& state, int64_t layer,
   work.scratch = own.scratch;
   work.traffic = own.traffic;
   RunAbsorbed(work, worker);
-  worker.SyncAll();
-
   if (worker.nodes > 1) {
+    worker.SyncNode();
     MergeNodeLanes(state, worker, pass);
-    worker.SyncAll();
   }
+  worker.SyncAll();
   ForEachPassRow(pass, [&](const RowGroup& group, int64_t i, int64_t pass_row) {
     own.pass_step_rows[pass_row] = static_cast<int32_t>(group.first_row + i);
   });
@@ -166,6 +165,8 @@ void RunAbsorbedPass(StepState& state, int64_t layer,
 
 void RunAttention(StepState& state, int64_t layer,
                   const WorkerContext& worker) {
+  // The expanded form reads what the other nodes have just stored.
+  if (!state.plan.expanded().empty()) worker.SyncAll();
   for (const RowGroup& group : state.plan.expanded()) {
     RunExpandedHeads(state, layer, worker, group);
   }

@@ -1,5 +1,6 @@
 // The stages of a step, in the order in which they run. Each is called by every
-// worker of every node; between two of them all workers wait for each other.
+// worker of every node; between two of them all workers wait for each other, or
+// those of a node (Transformer says which).
 #pragma once
 
 #include <cstdint>
@@ -65,7 +66,8 @@ void RunLogits(StepState& state, const WorkerContext& worker);
 // Shared by the stages.
 
 /// Expanded attention of the worker's heads for the rows of one chunk; the
-/// latents are walked once for limits().expanded_heads heads.
+/// latents are walked once for limits().expanded_heads heads. Waits for the
+/// node's workers where there are more nodes.
 void RunExpandedHeads(StepState& state, int64_t layer,
                       const WorkerContext& worker, const RowGroup& group);
 

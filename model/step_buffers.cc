@@ -4,6 +4,7 @@
 
 #include "attention/absorbed.h"
 #include "attention/expanded.h"
+#include "attention/latent_window.h"
 #include "model/shapes.h"
 #include "moe/feed_forward.h"
 #include "moe/router.h"
@@ -94,6 +95,10 @@ NodeBuffers LayOutNode(const Hyperparameters& shape, const StepLimits& limits,
     b.q_a = TakeActivations(memory, t, shape.q_lora_rank);
     b.attention = TakeQuantizedOnly(
         memory, t, shape.num_attention_heads * shape.v_head_dim);
+    if (share.nodes > 1) {
+      b.latents = memory.Take<std::byte>(
+          LatentWindow::BufferBytes(shape.latent_row_elements()));
+    }
     const int64_t partials = limits.absorbed_rows * LanesOnANode(share.nodes) *
                              shape.num_attention_heads;
     b.partials.out = memory.Take<float>(partials * shape.kv_lora_rank);

@@ -44,6 +44,8 @@ struct NodeBuffers {
   Activations expert_act;           // floats only where experts are whole
   Activations dense_act;            // quantised only
   Activations shared_act;           // quantised only
+  std::byte* latents = nullptr;     // [LatentWindow::BufferBytes(...)], of
+                                    // other nodes; null where there are none
   PartialView::OfNode partials;     // of one absorbed pass, the node's lanes
   float* q = nullptr;               // [T, this node's heads, qk_head_dim]
   int32_t* expert_ids = nullptr;    // [T, experts per token]

@@ -76,28 +76,32 @@ std::vector<Stage> Transformer::MakeProgram() {
 
 void Transformer::AddLayer(int64_t layer, std::vector<Stage>& program) {
   using LayerStage = void (*)(StepState&, int64_t, const WorkerContext&);
-  const auto add = [&](const char* name, LayerStage run) {
+  const auto add = [&](const char* name, LayerStage run, SyncScope end) {
     program.push_back(
         {absl::StrCat(name, ".", layer),
          [state = state_.get(), layer, run](const WorkerContext& worker) {
            run(*state, layer, worker);
-         }});
+         },
+         end});
   };
-  add("attention_norm", RunAttentionNorm);
-  add("down_projections", RunDownProjections);
-  add("store_latents", RunStoreLatents);
-  if (state_->shape.q_lora_rank > 0) add("queries", RunQueries);
-  add("attention", RunAttention);
-  add("quantize_attention", RunQuantizeAttention);
-  add("attention_output", RunAttentionOutput);
-  add("feed_forward_norm", RunFeedForwardNorm);
+  // A stage that writes node copies ends for its node; one whose rows the
+  // other nodes read next ends for all.
+  const SyncScope kAll = SyncScope::kAllNodes, kNode = SyncScope::kOwnNode;
+  add("attention_norm", RunAttentionNorm, kNode);
+  add("down_projections", RunDownProjections, kAll);
+  add("store_latents", RunStoreLatents, kNode);
+  if (state_->shape.q_lora_rank > 0) add("queries", RunQueries, kNode);
+  add("attention", RunAttention, kAll);
+  add("quantize_attention", RunQuantizeAttention, kNode);
+  add("attention_output", RunAttentionOutput, kAll);
+  add("feed_forward_norm", RunFeedForwardNorm, kNode);
   if (!state_->weights.layers[layer].ffn.experts.empty()) {
-    add("router_logits", RunRouterLogits);
-    add("routing", RunRouting);
+    add("router_logits", RunRouterLogits, kAll);
+    add("routing", RunRouting, kNode);
   }
-  add("gate_up", RunFeedForwardGateUp);
-  add("quantize_activations", RunFeedForwardQuantize);
-  add("down", RunFeedForwardDown);
+  add("gate_up", RunFeedForwardGateUp, kAll);
+  add("quantize_activations", RunFeedForwardQuantize, kNode);
+  add("down", RunFeedForwardDown, kAll);
 }
 
 }  // namespace mlad

@@ -28,7 +28,10 @@ Barrier::Barrier(absl::Span<const int> workers_per_node,
   }
 }
 
-void Barrier::ArriveAndWait(int node, int global_worker) {
+/// last_of_node(round): what the last worker of the node does before it goes
+/// on.
+template <class LastOfNode>
+void Barrier::Arrive(int node, int global_worker, LastOfNode last_of_node) {
   NodeGate& gate = gates_[node];
   WorkerTime& time = times_[global_worker];
   const int64_t arrived = clock_.Now();
@@ -39,15 +42,28 @@ void Barrier::ArriveAndWait(int node, int global_worker) {
     gate.round.Wait(round, policy_);
   } else {
     gate.missing.store(gate.workers, std::memory_order_relaxed);
-    if (missing_nodes_.fetch_sub(1, std::memory_order_acq_rel) > 1) {
-      gate.round.Wait(round, policy_);
-    } else {
-      missing_nodes_.store(nodes_, std::memory_order_relaxed);
-      for (int n = 0; n < nodes_; ++n) gates_[n].round.Publish(round + 1);
-    }
+    last_of_node(round);
   }
   time.since = clock_.Now();
   Add(time.waited, time.since - arrived);
+}
+
+void Barrier::ArriveAndWaitOnNode(int node, int global_worker) {
+  Arrive(node, global_worker,
+         [&](uint32_t round) { gates_[node].round.Publish(round + 1); });
+}
+
+void Barrier::ArriveAndWait(int node, int global_worker) {
+  Arrive(node, global_worker, [&](uint32_t round) {
+    if (missing_nodes_.fetch_sub(1, std::memory_order_acq_rel) > 1) {
+      gates_[node].round.Wait(round, policy_);
+      return;
+    }
+    missing_nodes_.store(nodes_, std::memory_order_relaxed);
+    for (int n = 0; n < nodes_; ++n) {
+      gates_[n].round.Publish(gates_[n].round.value() + 1);
+    }
+  });
 }
 
 }  // namespace mlad

@@ -1,4 +1,4 @@
-// The barrier between the stages of a step.
+// The barriers between the stages of a step.
 #pragma once
 
 #include <atomic>
@@ -25,6 +25,9 @@ class Barrier {
   /// Returns when all workers of all nodes have arrived. What a worker wrote
   /// before it arrived is visible to all after they return.
   void ArriveAndWait(int node, int global_worker);
+  /// The same among the workers of one node. Each of them must call the two in
+  /// the same order.
+  void ArriveAndWaitOnNode(int node, int global_worker);
 
   /// The worker begins to be busy: call it where a step begins.
   void Begin(int global_worker) { times_[global_worker].since = clock_.Now(); }
@@ -44,6 +47,9 @@ class Barrier {
     int workers = 0;
     WaitCounter round;
   };
+  template <class LastOfNode>
+  void Arrive(int node, int global_worker, LastOfNode last_of_node);
+
   struct alignas(128) WorkerTime {  // in ticks; written by its worker only
     std::atomic<int64_t> busy{0};
     std::atomic<int64_t> waited{0};

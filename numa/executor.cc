@@ -221,10 +221,15 @@ void TeamExecutor::Obey(Command command, const WorkerContext& context) {
 
 void TeamExecutor::RunStage(int stage, const WorkerContext& context) {
   program_[stage].body(context);
-  context.SyncAll();
+  if (program_[stage].end == SyncScope::kOwnNode) {
+    context.SyncNode();
+  } else {
+    context.SyncAll();
+  }
 }
 
 void TeamExecutor::SetProgram(std::vector<Stage> stages) {
+  MLAD_CHECK(stages.empty() || stages.back().end == SyncScope::kAllNodes);
   program_ = std::move(stages);
   Give(Command::kBuildGraphs);
   Obey(Command::kBuildGraphs, ContextOf(0, 0));
@@ -252,6 +257,10 @@ NodeExecutionStats TeamExecutor::stats(int node) const {
 
 void WorkerContext::SyncAll() const {
   if (everyone != nullptr) everyone->ArriveAndWait(node, global_worker);
+}
+
+void WorkerContext::SyncNode() const {
+  if (everyone != nullptr) everyone->ArriveAndWaitOnNode(node, global_worker);
 }
 
 absl::StatusOr<std::unique_ptr<Executor>> Executor::Create(

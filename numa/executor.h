@@ -33,15 +33,22 @@ struct WorkerContext {
   /// Waits until every worker of every node is here. All must call it equally
   /// often within a stage.
   void SyncAll() const;
+  /// The same for the workers of this node.
+  void SyncNode() const;
 };
 
 using StageBody = std::function<void(const WorkerContext&)>;
 
-/// A named stage of a step. After its body has run on every worker of every
-/// node the next stage starts: there is a barrier between stages.
+/// Whose workers wait for each other.
+enum class SyncScope { kAllNodes, kOwnNode };
+
+/// A named stage of a step. The next stage starts after the body has run on
+/// every worker of every node; or of the own node, where only what this node
+/// has written is read next.
 struct Stage {
   std::string name;
   StageBody body;
+  SyncScope end = SyncScope::kAllNodes;
 };
 
 /// Counters of one node since start; read at any time.
@@ -63,7 +70,8 @@ class Executor {
   virtual int nodes() const = 0;
   virtual int workers(int node) const = 0;
 
-  /// Makes `stages` the resident program; replaces the previous one.
+  /// Makes `stages` the resident program; replaces the previous one. The last
+  /// of them ends for all nodes at once.
   virtual void SetProgram(std::vector<Stage> stages) = 0;
   /// Runs the program once and returns when every stage is done everywhere.
   /// The caller becomes worker 0 of node 0 and stays bound to its CPU; one

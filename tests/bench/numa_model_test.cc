@@ -12,6 +12,8 @@
 namespace mlad {
 namespace {
 
+constexpr SyncScope kAll = SyncScope::kAllNodes;
+
 ModelledStep Step(const std::string& preset) {
   ModelledStep step;
   step.shape = *FindSynthShape(preset);
@@ -122,18 +124,29 @@ TEST(NumaModel, LinksMatterToInterleavedPagesOnly) {
 
 TEST(NumaModel, ABarrierByL3IsShorterThanOneCounter) {
   const MeasuredRates rates = FixedRates();
-  EXPECT_LT(BarrierSeconds(Genoa(), BarrierShape::kPerL3, rates),
-            BarrierSeconds(Genoa(), BarrierShape::kFlat, rates));
+  EXPECT_LT(BarrierSeconds(Genoa(), BarrierShape::kPerL3, kAll, rates),
+            BarrierSeconds(Genoa(), BarrierShape::kFlat, kAll, rates));
   NumaMachine one_l3 = Genoa();
   one_l3.cores_per_l3 = one_l3.cores_per_socket;
-  EXPECT_EQ(BarrierSeconds(one_l3, BarrierShape::kPerL3, rates),
-            BarrierSeconds(one_l3, BarrierShape::kFlat, rates));
+  EXPECT_EQ(BarrierSeconds(one_l3, BarrierShape::kPerL3, kAll, rates),
+            BarrierSeconds(one_l3, BarrierShape::kFlat, kAll, rates));
 }
 
 TEST(NumaModel, ABarrierOfTheMeasuredMachineTakesWhatWasMeasured) {
   const MeasuredRates rates = FixedRates();
-  EXPECT_NEAR(BarrierSeconds(ThisMachine(rates), BarrierShape::kFlat, rates),
-              rates.node_barrier_s, 1e-15);
+  EXPECT_NEAR(
+      BarrierSeconds(ThisMachine(rates), BarrierShape::kFlat, kAll, rates),
+      rates.node_barrier_s, 1e-15);
+}
+
+TEST(NumaModel, ANodesOwnBarrierDoesNotKnowOfTheOthers) {
+  const MeasuredRates rates = FixedRates();
+  const auto seconds = [&](const NumaMachine& machine, SyncScope scope) {
+    return BarrierSeconds(machine, BarrierShape::kFlat, scope, rates);
+  };
+  EXPECT_LT(seconds(Genoa(), SyncScope::kOwnNode), seconds(Genoa(), kAll));
+  EXPECT_EQ(seconds(Genoa(), SyncScope::kOwnNode),
+            seconds(Genoa().WithSockets(1), SyncScope::kOwnNode));
 }
 
 TEST(NumaModel, SmallerNodesMeetFasterWithinAndSlowerAcross) {
@@ -141,8 +154,8 @@ TEST(NumaModel, SmallerNodesMeetFasterWithinAndSlowerAcross) {
   const NumaMachine nps4 = Genoa(4);
   EXPECT_EQ(nps4.nodes(), 8);
   EXPECT_EQ(nps4.cores_per_node(), 24);
-  EXPECT_LT(BarrierSeconds(nps4, BarrierShape::kFlat, rates),
-            BarrierSeconds(Genoa(), BarrierShape::kFlat, rates));
+  EXPECT_LT(BarrierSeconds(nps4, BarrierShape::kFlat, kAll, rates),
+            BarrierSeconds(Genoa(), BarrierShape::kFlat, kAll, rates));
 }
 
 TEST(NumaReport, PrintsAssumptionsErrorAndEveryServer) {

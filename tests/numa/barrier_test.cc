@@ -75,6 +75,7 @@ TEST_P(BarrierTest, NobodyPassesBeforeAllHaveArrived) {
           rounds[me] = round;
           barrier.ArriveAndWait(node, me);
           for (int other : rounds) errors += other != round;
+          barrier.ArriveAndWaitOnNode(node, me);
           barrier.ArriveAndWait(node, me);
         }
       });

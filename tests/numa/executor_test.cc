@@ -105,6 +105,33 @@ TEST_P(ExecutorOnNodes, SyncAllSeparatesPartsOfAStage) {
   EXPECT_THAT(sums, testing::Each(workers * 55));  // 1 + 2 + ... + 10
 }
 
+// A stage that ends for its node only: the node's workers see what they wrote,
+// and all stages stay in step with the ends for all nodes between them.
+TEST_P(ExecutorOnNodes, AStageThatEndsForItsNodeOrdersItsWorkers) {
+  const int nodes = GetParam();
+  std::vector<int> values(nodes * 2), sums(nodes * 2), totals(nodes * 2);
+  executor_->SetProgram(
+      {{"write",
+        [&](const WorkerContext& context) { ++values[context.global_worker]; },
+        SyncScope::kOwnNode},
+       {"sum",
+        [&](const WorkerContext& context) {
+          const int first = context.node * 2;
+          sums[context.global_worker] = values[first] + values[first + 1];
+          context.SyncNode();
+          sums[context.global_worker] += values[first];
+        },
+        SyncScope::kAllNodes},
+       {"total", [&](const WorkerContext& context) {
+          totals[context.global_worker] =
+              std::accumulate(sums.begin(), sums.end(), 0);
+        }}});
+  for (int i = 1; i <= 300; ++i) {
+    executor_->RunProgram();
+    ASSERT_THAT(totals, testing::Each(nodes * 2 * 3 * i));
+  }
+}
+
 TEST_P(ExecutorOnNodes, ManyProgramsReplaceOneAnother) {
   std::atomic<int> total{0};
   int expected = 0;
