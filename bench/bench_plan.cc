@@ -25,6 +25,13 @@ int64_t EvenTokens(int64_t tokens, int nodes) {
   return RoundUp(pages, round) * kPagePositions;
 }
 
+double MedianOf(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  const size_t middle = values.size() / 2;
+  return values.size() % 2 == 1 ? values[middle]
+                                : (values[middle - 1] + values[middle]) / 2;
+}
+
 }  // namespace
 
 absl::StatusOr<CacheFill> ParseCacheFill(std::string_view name) {
@@ -68,12 +75,10 @@ absl::Status BenchPlan::CheckFits(int64_t context_limit) const {
       context_limit, "; use a smaller --depth, --pp or --tg"));
 }
 
-double BenchRow::Median() const {
-  std::vector<double> sorted = tokens_per_s;
-  std::sort(sorted.begin(), sorted.end());
-  const size_t middle = sorted.size() / 2;
-  return sorted.size() % 2 == 1 ? sorted[middle]
-                                : (sorted[middle - 1] + sorted[middle]) / 2;
+double BenchRow::Median() const { return MedianOf(tokens_per_s); }
+
+double BenchRow::MedianBarrierPercent() const {
+  return MedianOf(barrier_percents);
 }
 
 double BenchRow::Least() const {

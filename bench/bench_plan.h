@@ -51,13 +51,15 @@ struct BenchRow {
   BenchKind kind = BenchKind::kPrompt;
   int64_t depth = 0;  // tokens in the cache before
   int64_t tokens = 0;
-  int64_t batch = 1;                 // sequences at once
-  std::vector<double> tokens_per_s;  // of each repetition, all sequences
-  double bytes_per_token = 0;        // read by all workers
-  double barrier_percent = 0;        // of the workers' time within steps
-  TokenWork work;                    // what a token asks for at least
+  int64_t batch = 1;                     // sequences at once
+  std::vector<double> tokens_per_s;      // of each repetition, all sequences
+  std::vector<double> barrier_percents;  // of each: of the workers' time within
+                                         // steps
+  double bytes_per_token = 0;            // read by all workers
+  TokenWork work;                        // what a token asks for at least
 
   double Median() const;
+  double MedianBarrierPercent() const;
   double Least() const;
   double Most() const;
   /// (most - least) / median

@@ -24,7 +24,7 @@ nlohmann::json RowAsJson(const BenchReport& report, const BenchRow& row) {
       {"percent_of_int8_peak", report.PercentOfInt8Peak(row)},
       {"limit", binding.limit},
       {"percent_of_limit", binding.percent},
-      {"barrier_percent", row.barrier_percent}};
+      {"barrier_percent", row.MedianBarrierPercent()}};
   if (row.kind == BenchKind::kGeneration) {
     object["percent_of_bandwidth"] = report.PercentOfBandwidth(row);
   }

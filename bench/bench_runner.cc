@@ -32,40 +32,22 @@ std::vector<size_t> Ascending(const std::vector<int64_t>& values) {
 
 }  // namespace
 
-/// Differences of the counters over the timed part.
-class BenchRunner::Meter {
- public:
-  explicit Meter(const Parts& parts) : parts_(parts), before_(Read()) {}
-
-  void Finish(int64_t tokens, BenchRow& row) const {
-    const Counters after = Read();
-    row.bytes_per_token = static_cast<double>(after.bytes - before_.bytes) /
-                          static_cast<double>(tokens);
-    const double busy = static_cast<double>(after.busy_ns - before_.busy_ns);
-    const double barrier =
-        static_cast<double>(after.barrier_ns - before_.barrier_ns);
-    row.barrier_percent = 100 * barrier / std::max(busy + barrier, 1.0);
-  }
-
- private:
-  struct Counters {
-    int64_t bytes = 0, busy_ns = 0, barrier_ns = 0;
-  };
-  Counters Read() const {
-    Counters counters;
-    for (int node = 0; node < parts_.executor.nodes(); ++node) {
-      const Traffic traffic = parts_.model.transformer().traffic(node);
-      const NodeExecutionStats stats = parts_.executor.stats(node);
-      counters.bytes += traffic.local_bytes + traffic.remote_bytes;
-      counters.busy_ns += stats.busy_ns;
-      counters.barrier_ns += stats.barrier_ns;
-    }
-    return counters;
-  }
-
-  const Parts& parts_;
-  Counters before_;
+/// Of all nodes, since start.
+struct BenchRunner::Counters {
+  int64_t bytes = 0, busy_ns = 0, barrier_ns = 0;
 };
+
+BenchRunner::Counters BenchRunner::ReadCounters() const {
+  Counters counters;
+  for (int node = 0; node < parts_.executor.nodes(); ++node) {
+    const Traffic traffic = parts_.model.transformer().traffic(node);
+    const NodeExecutionStats stats = parts_.executor.stats(node);
+    counters.bytes += traffic.local_bytes + traffic.remote_bytes;
+    counters.busy_ns += stats.busy_ns;
+    counters.barrier_ns += stats.barrier_ns;
+  }
+  return counters;
+}
 
 BenchRunner::BenchRunner(const Parts& parts, BenchPlan plan,
                          BenchProgress progress)
@@ -98,6 +80,28 @@ void BenchRunner::FillTo(int64_t depth, const std::string& before) {
   });
 }
 
+void BenchRunner::Repeat(int64_t tokens, BenchRow& row,
+                         absl::FunctionRef<void()> work) {
+  const Counters first = ReadCounters();
+  Counters before = first;
+  for (int r = 0; r < plan_.repetitions; ++r) {
+    const auto begin = Clock::now();
+    work();
+    row.tokens_per_s.push_back(static_cast<double>(tokens) /
+                               SecondsSince(begin));
+    const Counters after = ReadCounters();
+    const auto busy = static_cast<double>(after.busy_ns - before.busy_ns);
+    const auto barrier =
+        static_cast<double>(after.barrier_ns - before.barrier_ns);
+    row.barrier_percents.push_back(100 * barrier /
+                                   std::max(busy + barrier, 1.0));
+    before = after;
+  }
+  row.bytes_per_token = static_cast<double>(before.bytes - first.bytes) /
+                        static_cast<double>(tokens * plan_.repetitions);
+  ++tests_done_;
+}
+
 BenchRow BenchRunner::TimePrompt(int64_t tokens, int64_t depth) {
   BenchRow row;
   row.kind = BenchKind::kPrompt;
@@ -111,15 +115,8 @@ BenchRow BenchRunner::TimePrompt(int64_t tokens, int64_t depth) {
       parts_.model, sequence, depth,
       depth +
           std::min(tokens, parts_.model.transformer().prompt_chunk_tokens()));
-  const Meter meter(parts_);
-  for (int r = 0; r < plan_.repetitions; ++r) {
-    const auto begin = Clock::now();
-    ReadPrompt(parts_.model, sequence, depth, depth + tokens);
-    row.tokens_per_s.push_back(static_cast<double>(tokens) /
-                               SecondsSince(begin));
-  }
-  meter.Finish(tokens * plan_.repetitions, row);
-  ++tests_done_;
+  Repeat(tokens, row,
+         [&] { ReadPrompt(parts_.model, sequence, depth, depth + tokens); });
   return row;
 }
 
@@ -143,15 +140,7 @@ BenchRow BenchRunner::TimeGeneration(int64_t tokens, int64_t depth,
     }
   };
   generate(std::min(tokens, kWarmUpSteps));
-  const Meter meter(parts_);
-  for (int r = 0; r < plan_.repetitions; ++r) {
-    const auto begin = Clock::now();
-    generate(tokens);
-    row.tokens_per_s.push_back(static_cast<double>(tokens * batch) /
-                               SecondsSince(begin));
-  }
-  meter.Finish(tokens * batch * plan_.repetitions, row);
-  ++tests_done_;
+  Repeat(tokens * batch, row, [&] { generate(tokens); });
   return row;
 }
 

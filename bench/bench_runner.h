@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/types/span.h"
 
 #include "bench/bench_plan.h"
@@ -37,12 +38,15 @@ class BenchRunner {
   std::vector<BenchRow> Run();
 
  private:
-  class Meter;
+  struct Counters;
 
   void RunPrompts(std::vector<BenchRow>& rows);
   void RunGenerations(std::vector<BenchRow>& rows);
   BenchRow TimePrompt(int64_t tokens, int64_t depth);
   BenchRow TimeGeneration(int64_t tokens, int64_t depth, int64_t batch);
+  Counters ReadCounters() const;
+  /// Times work(), which makes `tokens` tokens, as often as planned.
+  void Repeat(int64_t tokens, BenchRow& row, absl::FunctionRef<void()> work);
   void FillTo(int64_t depth, const std::string& before);
   void Report(const std::string& what);
 

@@ -53,7 +53,7 @@ std::vector<Cells> Rows(const BenchReport& report) {
                     absl::StrFormat("%.1f%%", row.SpreadPercent()),
                     absl::StrFormat("%.3f", row.bytes_per_token / 1e6),
                     binding.limit, absl::StrFormat("%.1f%%", binding.percent),
-                    absl::StrFormat("%.1f%%", row.barrier_percent)});
+                    absl::StrFormat("%.1f%%", row.MedianBarrierPercent())});
   }
   return rows;
 }

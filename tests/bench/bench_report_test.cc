@@ -19,6 +19,7 @@ BenchRow Row(BenchKind kind, int64_t tokens, int64_t depth,
   row.test = BenchTestName(kind, tokens, depth, 1);
   row.tokens = tokens;
   row.depth = depth;
+  row.barrier_percents.assign(tokens_per_s.size(), 1);
   row.tokens_per_s = std::move(tokens_per_s);
   return row;
 }
@@ -34,7 +35,7 @@ BenchReport Report() {
   BenchRow generation = Row(BenchKind::kGeneration, 64, 4096, {8, 10, 9, 11});
   generation.bytes_per_token = 0.5e9;
   generation.work = {.int8_ops = 2e9, .f32_ops = 0.1e9};
-  generation.barrier_percent = 3;
+  generation.barrier_percents = {2, 9, 3, 3};
   report.rows = {prompt, generation};
   return report;
 }
