@@ -1,14 +1,21 @@
 // The commands of `mlad`; each returns the exit status.
 #pragma once
 
+#include <functional>
+
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 
 #include "daemon/command_line.h"
 #include "daemon/options.h"
 
 namespace mlad {
 
-int RunServe(const ServeOptions& options);
+/// Reads the command line and the configuration file again. Errors:
+/// kInvalidArgument; the sentence has gone to stderr.
+using ReadServeOptions = std::function<absl::StatusOr<ServeOptions>()>;
+
+int RunServe(const ServeOptions& options, const ReadServeOptions& read_again);
 int RunPlan(const PlanOptions& options);
 int RunDoctor(const DoctorOptions& options);
 int RunCheckConfig(const CheckConfigOptions& options);

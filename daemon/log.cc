@@ -4,23 +4,60 @@
 
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/sinks/systemd_sink.h>
+#include <sys/uio.h>
+#include <systemd/sd-journal.h>
+
+#include "absl/strings/str_cat.h"
 
 namespace mlad {
+namespace {
+
+constexpr char kIdentifier[] = "mlad";
+
+/// systemd sets it for services whose stderr is the journal.
+bool LogGoesToJournal() { return std::getenv("JOURNAL_STREAM") != nullptr; }
+
+}  // namespace
 
 std::shared_ptr<spdlog::logger> MakeLog(const std::string& level) {
   std::shared_ptr<spdlog::logger> log;
-  // systemd sets it for services whose stderr is the journal.
-  if (std::getenv("JOURNAL_STREAM") != nullptr) {
+  if (LogGoesToJournal()) {
     log = std::make_shared<spdlog::logger>(
-        "mlad", std::make_shared<spdlog::sinks::systemd_sink_mt>("mlad"));
+        kIdentifier,
+        std::make_shared<spdlog::sinks::systemd_sink_mt>(kIdentifier));
   } else {
     log = std::make_shared<spdlog::logger>(
-        "mlad", std::make_shared<spdlog::sinks::stderr_color_sink_mt>());
+        kIdentifier, std::make_shared<spdlog::sinks::stderr_color_sink_mt>());
     log->set_pattern("%Y-%m-%d %H:%M:%S.%e %^%-7l%$ %v");
   }
   log->set_level(spdlog::level::from_str(level));
   log->flush_on(spdlog::level::info);
   return log;
+}
+
+void LogEvent(spdlog::logger& log, std::string_view event,
+              const std::string& message, const std::vector<LogField>& fields,
+              spdlog::level::level_enum level) {
+  if (!log.should_log(level)) return;
+  if (!LogGoesToJournal()) {
+    log.log(level, "{}", message);
+    return;
+  }
+  const int priority = level >= spdlog::level::err    ? 3
+                       : level == spdlog::level::warn ? 4
+                                                      : 6;
+  std::vector<std::string> entries = {
+      absl::StrCat("MESSAGE=", message), absl::StrCat("PRIORITY=", priority),
+      absl::StrCat("SYSLOG_IDENTIFIER=", kIdentifier),
+      "MLAD_EVENT=" + std::string(event)};
+  for (const LogField& field : fields) {
+    entries.push_back(absl::StrCat(field.name, "=", field.value));
+  }
+  std::vector<iovec> parts;
+  for (std::string& entry : entries) {
+    parts.push_back({entry.data(), entry.size()});
+  }
+  sd_journal_sendv(parts.data(), static_cast<int>(parts.size()));
 }
 
 }  // namespace mlad

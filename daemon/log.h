@@ -4,6 +4,8 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include <spdlog/logger.h>
 
@@ -11,5 +13,17 @@ namespace mlad {
 
 /// `level`: "debug", "info", "warning" or "error".
 std::shared_ptr<spdlog::logger> MakeLog(const std::string& level);
+
+/// A field of the journal: name in capitals, as MLAD_MODEL.
+struct LogField {
+  std::string name;
+  std::string value;
+};
+
+/// A line about the daemon's life. In the journal it has MLAD_EVENT=event and
+/// the fields, so that `journalctl MLAD_EVENT=serving` finds it.
+void LogEvent(spdlog::logger& log, std::string_view event,
+              const std::string& message, const std::vector<LogField>& fields,
+              spdlog::level::level_enum level = spdlog::level::info);
 
 }  // namespace mlad

@@ -25,6 +25,8 @@ struct ModelOptions {
   std::optional<int64_t> cache_tokens;  // over all sequences
   std::string moe_placement = "sliced";
   int64_t replicate_experts = 0;  // replicas per layer and node
+
+  bool operator==(const ModelOptions&) const = default;
 };
 
 struct ServeOptions {
@@ -34,6 +36,8 @@ struct ServeOptions {
   int64_t max_queued = 256;
   double drain_s = 30;
   std::string log_level = "info";
+
+  bool operator==(const ServeOptions&) const = default;
 };
 
 struct PlanOptions {

@@ -3,9 +3,9 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include <spdlog/logger.h>
-#include <systemd/sd-daemon.h>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
@@ -16,7 +16,8 @@
 #include "daemon/log.h"
 #include "daemon/model_source.h"
 #include "daemon/serve_checks.h"
-#include "daemon/termination.h"
+#include "daemon/service_manager.h"
+#include "daemon/signals.h"
 #include "kernels/kernels.h"
 #include "numa/kernel_settings.h"
 #include "rpc/server.h"
@@ -26,11 +27,18 @@ namespace {
 
 using LoadResult = absl::StatusOr<std::unique_ptr<DaemonModel>>;
 
+/// Between two messages to the service manager.
+constexpr absl::Duration kStatusInterval = absl::Seconds(1);
+/// Ending beyond what running requests get: a terabyte is given back.
+constexpr absl::Duration kStopTime = absl::Seconds(60);
+
 /// From a checked configuration to the end of the process.
 class ServeRun {
  public:
-  explicit ServeRun(const ServeOptions& options)
-      : options_(options), log_(MakeLog(options.log_level)) {}
+  ServeRun(const ServeOptions& options, const ReadServeOptions& read_again)
+      : options_(options),
+        read_again_(read_again),
+        log_(MakeLog(options.log_level)) {}
 
   /// Checks everything that can be checked before anything is loaded, then
   /// listens.
@@ -39,10 +47,7 @@ class ServeRun {
                           CheckServeOptions(options_, /*header_only=*/false));
     kernels_ = inputs.kernels;
     source_ = std::move(inputs.source);
-    MLAD_ASSIGN_OR_RETURN(server_, Server::Start(inputs.server));
-    for (const ListenAddress& address : server_->addresses()) {
-      log_->info("listening on {}", address.ToString());
-    }
+    MLAD_RETURN_IF_ERROR(Listen(std::move(inputs.server)));
     log_->info("loading {} with {} kernels", source_.path,
                std::string(IsaName(kernels_->isa)));
     return absl::OkStatus();
@@ -53,8 +58,9 @@ class ServeRun {
     auto loading = std::async(std::launch::async, [this] { return Load(); });
     while (loading.wait_for(std::chrono::milliseconds(0)) !=
            std::future_status::ready) {
-      if (WaitForTerminationSignal(absl::Milliseconds(50))) {
+      if (WaitForSignal(absl::Milliseconds(50)) == Signal::kTerminate) {
         log_->info("stopping while loading");
+        service_.SayStopping("Stopped while loading", kStopTime);
         cancel_ = true;
         loading.wait();
         server_->Shutdown(absl::Now());
@@ -70,10 +76,9 @@ class ServeRun {
     model_ = *std::move(loaded);
     Announce();
     server_->SetModel(*model_);
-    log_->info("serving");
-    sd_notify(0, "READY=1\nSTATUS=Serving");
-    while (!WaitForTerminationSignal(absl::Seconds(3600))) {
-    }
+    LogEvent(*log_, "serving", "serving", ModelFields());
+    service_.SayServing(ServingStatus());
+    ObeySignals();
     Stop();
     return absl::OkStatus();
   }
@@ -81,20 +86,95 @@ class ServeRun {
   spdlog::logger& log() { return *log_; }
 
  private:
+  /// On the addresses of the options, and on sockets that are there already.
+  absl::Status Listen(ServerOptions server) {
+    for (const PassedDescriptor& passed : service_.sockets()) {
+      MLAD_ASSIGN_OR_RETURN(ListenAddress address,
+                            AddressOfSocket(passed.descriptor));
+      log_->info("listening on {}, passed by the service manager",
+                 address.ToString());
+      std::erase_if(server.addresses, [&](const ListenAddress& other) {
+        return other.ToString() == address.ToString();
+      });
+      server.sockets.push_back({passed.descriptor, std::move(address)});
+    }
+    MLAD_ASSIGN_OR_RETURN(server_, Server::Start(server));
+    for (const ListenAddress& address : server_->addresses()) {
+      log_->info("listening on {}", address.ToString());
+    }
+    return absl::OkStatus();
+  }
+
+  /// Until one says stop. Shows the watchdog that the engine gets on.
+  void ObeySignals() {
+    const absl::Duration patience =
+        service_.keep_alive_interval().value_or(absl::Hours(1));
+    bool alive = true;
+    while (true) {
+      const Signal signal = WaitForSignal(patience);
+      if (signal == Signal::kTerminate) return;
+      if (signal == Signal::kReload) Reload();
+      const absl::Duration busy = model_->engine().stats().round_time;
+      if (service_.KeepAlive(busy) || !std::exchange(alive, false)) continue;
+      LogEvent(*log_, "stuck",
+               absl::StrCat("the engine has been at one step for ",
+                            absl::FormatDuration(busy),
+                            ", longer than the watchdog allows"),
+               {}, spdlog::level::err);
+    }
+  }
+
+  /// What can change while serving takes effect; a mistake changes nothing.
+  void Reload() {
+    service_.SayReloading();
+    const absl::StatusOr<ServeOptions> fresh = read_again_();
+    if (fresh.ok()) {
+      options_.drain_s = fresh->drain_s;
+      options_.log_level = fresh->log_level;
+      log_->set_level(spdlog::level::from_str(options_.log_level));
+      LogEvent(*log_, "reloaded", "read the configuration again", {});
+      if (*fresh != options_) {
+        log_->warn(
+            "some settings that have changed take effect at the next start "
+            "only; log_level and drain_s did at once");
+      }
+    } else {
+      log_->error("the configuration stays as it was: {}",
+                  std::string(fresh.status().message()));
+    }
+    service_.SayServing(ServingStatus());
+  }
+
+  std::string ServingStatus() const {
+    return absl::StrCat("Serving ", model_->facts().name);
+  }
+
+  std::vector<LogField> ModelFields() const {
+    const PlacementPlan& plan = model_->plan();
+    return {{"MLAD_MODEL", model_->facts().name},
+            {"MLAD_MODEL_PATH", model_->facts().path},
+            {"MLAD_NODES", absl::StrCat(plan.nodes.size())},
+            {"MLAD_WEIGHTS_BYTES", absl::StrCat(plan.weights_bytes)},
+            {"MLAD_KV_BYTES", absl::StrCat(plan.kv_bytes_capacity)}};
+  }
+
   LoadResult Load() {
     DaemonModel::Options options;
     options.serve = options_;
     options.kernels = kernels_;
     options.cancel = &cancel_;
-    double reported = 0;
-    options.progress = [this, &reported](double fraction) {
+    double logged = 0;
+    absl::Time said = absl::InfinitePast();
+    options.progress = [this, &logged, &said](double fraction) {
       server_->SetLoadFraction(fraction);
-      if (fraction < reported + 0.1 && fraction < 1) return;
-      reported = fraction;
-      log_->info("loaded {:.0f}%", fraction * 100);
       // Loading hundreds of gigabytes outlasts systemd's patience.
-      sd_notifyf(0, "EXTEND_TIMEOUT_USEC=120000000\nSTATUS=Loading, %.0f%%",
-                 fraction * 100);
+      if (fraction == 1 || absl::Now() > said + kStatusInterval) {
+        service_.SayLoading(fraction);
+        said = absl::Now();
+      }
+      if (fraction < logged + 0.1 && fraction < 1) return;
+      logged = fraction;
+      log_->info("loaded {:.0f}%", fraction * 100);
     };
     return DaemonModel::Load(source_, options);
   }
@@ -144,13 +224,19 @@ class ServeRun {
   }
 
   void Stop() {
-    log_->info("stopping: running requests get {} s", options_.drain_s);
-    sd_notify(0, "STOPPING=1\nSTATUS=Draining");
-    server_->Shutdown(absl::Now() + absl::Seconds(options_.drain_s));
-    log_->info("stopped");
+    LogEvent(
+        *log_, "stopping",
+        absl::StrCat("stopping: running requests get ", options_.drain_s, " s"),
+        {});
+    const absl::Duration drain = absl::Seconds(options_.drain_s);
+    service_.SayStopping("Letting running requests finish", drain + kStopTime);
+    server_->Shutdown(absl::Now() + drain);
+    LogEvent(*log_, "stopped", "stopped", {});
   }
 
-  const ServeOptions& options_;
+  const ServiceManager service_ = ServiceManager::FromEnvironment();
+  ServeOptions options_;
+  const ReadServeOptions& read_again_;
   std::shared_ptr<spdlog::logger> log_;
   const KernelTable* kernels_ = nullptr;
   ModelSource source_;
@@ -161,9 +247,9 @@ class ServeRun {
 
 }  // namespace
 
-int RunServe(const ServeOptions& options) {
-  BlockTerminationSignals();
-  ServeRun run(options);
+int RunServe(const ServeOptions& options, const ReadServeOptions& read_again) {
+  BlockSignals();
+  ServeRun run(options, read_again);
   if (absl::Status status = run.Start(); !status.ok()) {
     return ReportFailure(status);
   }

@@ -129,7 +129,9 @@ struct EngineStats {
   // Over the last 10 s of time spent in steps.
   double tokens_per_s = 0;
   double prompt_tokens_per_s = 0;
-  absl::Duration step_time;  // in the model, total
+  absl::Duration step_time;   // in the model, total
+  absl::Duration round_time;  // for which the engine has been at its current
+                              // round, a step and what belongs to it; 0: idle
 };
 
 using RequestId = uint64_t;

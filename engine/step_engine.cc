@@ -162,6 +162,9 @@ EngineStats StepEngine::stats() const {
   const std::lock_guard lock(mutex_);
   EngineStats stats = stats_;
   stats.queued = static_cast<int64_t>(waiting_.size());
+  if (round_began_ != absl::InfiniteFuture()) {
+    stats.round_time = parts_.clock->Now() - round_began_;
+  }
   stats.tokens_per_s = completion_rate_.Rate();
   stats.prompt_tokens_per_s = prompt_rate_.Rate();
   return stats;
@@ -170,11 +173,23 @@ EngineStats StepEngine::stats() const {
 void StepEngine::Run() {
   pthread_setname_np(pthread_self(), "mlad-engine");
   while (WaitForWork()) {
+    BeginRound();
     EndStopped();
     Admit();
     if (!running_.empty()) Step();
+    EndRound();
   }
   EndStopped();
+}
+
+void StepEngine::BeginRound() {
+  const std::lock_guard lock(mutex_);
+  round_began_ = parts_.clock->Now();
+}
+
+void StepEngine::EndRound() {
+  const std::lock_guard lock(mutex_);
+  round_began_ = absl::InfiniteFuture();
 }
 
 bool StepEngine::WaitForWork() {

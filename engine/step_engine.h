@@ -64,6 +64,9 @@ class StepEngine final : public Engine {
   void Run();
   /// False when the engine is being destroyed.
   bool WaitForWork();
+  /// The engine's sign of life.
+  void BeginRound();
+  void EndRound();
   /// Ends what was cancelled or is past its deadline, waiting or running.
   void EndStopped();
   void Admit();
@@ -90,7 +93,8 @@ class StepEngine final : public Engine {
   std::mt19937_64 seeds_;
   bool draining_ = false;
   bool stopping_ = false;
-  EngineStats stats_;  // but for queued and the rates
+  EngineStats stats_;  // but for queued, round_time and the rates
+  absl::Time round_began_ = absl::InfiniteFuture();  // infinite: idle
   RateMeter completion_rate_;
   RateMeter prompt_rate_;
 

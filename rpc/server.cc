@@ -19,6 +19,7 @@
 #include "rpc/inference_service.h"
 #include "rpc/listening_check.h"
 #include "rpc/server_state.h"
+#include "rpc/socket_acceptor.h"
 #include "rpc/work_queue.h"
 
 namespace mlad {
@@ -96,10 +97,11 @@ struct Server::Impl {
   AdminService admin;
   HealthService health;
   std::unique_ptr<grpc::Server> server;  // null after Shutdown
+  std::unique_ptr<SocketAcceptor> acceptor;
 };
 
 absl::Status Server::Impl::Listen(const ServerOptions& options) {
-  if (addresses.empty()) {
+  if (addresses.empty() && options.sockets.empty()) {
     return absl::InvalidArgumentError(
         "there is no address to listen on; give at least one");
   }
@@ -116,6 +118,12 @@ absl::Status Server::Impl::Listen(const ServerOptions& options) {
                              grpc::InsecureServerCredentials(),
                              address.is_unix() ? nullptr : &address.port);
   }
+  std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> sink;
+  if (!options.sockets.empty()) {
+    sink = builder.experimental().AddExternalConnectionAcceptor(
+        grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD,
+        grpc::InsecureServerCredentials());
+  }
   server = builder.BuildAndStart();
   if (server == nullptr) {
     std::string names;
@@ -129,6 +137,10 @@ absl::Status Server::Impl::Listen(const ServerOptions& options) {
   for (const ListenAddress& address : addresses) {
     if (!address.is_unix()) continue;
     MLAD_RETURN_IF_ERROR(SetSocketMode(address, options.unix_socket_mode));
+  }
+  if (sink != nullptr) {
+    MLAD_ASSIGN_OR_RETURN(
+        acceptor, SocketAcceptor::Start(options.sockets, std::move(sink)));
   }
   return absl::OkStatus();
 }
@@ -165,6 +177,7 @@ void Server::Shutdown(absl::Time deadline) {
   // them.
   state.WaitForCalls(absl::Now() + kFlushTime);
   state.SetStopping();
+  impl_->acceptor.reset();
   impl_->server->Shutdown(absl::ToChronoTime(absl::Now() + kFlushTime));
   impl_->server.reset();
 }

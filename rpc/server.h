@@ -13,11 +13,14 @@
 
 #include "rpc/listen_address.h"
 #include "rpc/served_model.h"
+#include "rpc/socket_acceptor.h"
 
 namespace mlad {
 
 struct ServerOptions {
   std::vector<ListenAddress> addresses = {ListenAddress{}};
+  /// Served as well.
+  std::vector<InheritedSocket> sockets;
   std::string daemon_version;
   /// Of unix sockets: read and write for owner and group.
   mode_t unix_socket_mode = 0660;
@@ -54,7 +57,8 @@ class Server {
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
 
-  /// In the order of the options, with the port chosen where it was 0.
+  /// In the order of the options, with the port chosen where it was 0; those of
+  /// inherited sockets are not among them.
   const std::vector<ListenAddress>& addresses() const;
 
   /// 0 to 1; reported while loading.
