@@ -132,12 +132,12 @@ class ServeRun {
       options_.drain_s = fresh->drain_s;
       options_.log_level = fresh->log_level;
       log_->set_level(spdlog::level::from_str(options_.log_level));
-      LogEvent(*log_, "reloaded", "read the configuration again", {});
       if (*fresh != options_) {
         log_->warn(
             "some settings that have changed take effect at the next start "
-            "only; log_level and drain_s did at once");
+            "only; log_level and drain_s do at once");
       }
+      LogEvent(*log_, "reloaded", "read the configuration again", {});
     } else {
       log_->error("the configuration stays as it was: {}",
                   std::string(fresh.status().message()));

@@ -140,7 +140,7 @@ absl::Status Server::Impl::Listen(const ServerOptions& options) {
   }
   if (sink != nullptr) {
     MLAD_ASSIGN_OR_RETURN(
-        acceptor, SocketAcceptor::Start(options.sockets, std::move(sink)));
+        acceptor, SocketAcceptor::Create(options.sockets, std::move(sink)));
   }
   return absl::OkStatus();
 }
@@ -164,7 +164,10 @@ void Server::SetLoadFraction(double fraction) {
   impl_->state.SetLoadFraction(fraction);
 }
 
-void Server::SetModel(ServedModel& model) { impl_->state.SetModel(model); }
+void Server::SetModel(ServedModel& model) {
+  impl_->state.SetModel(model);
+  if (impl_->acceptor != nullptr) impl_->acceptor->Start();
+}
 
 void Server::Shutdown(absl::Time deadline) {
   if (impl_->server == nullptr) return;

@@ -19,7 +19,7 @@ namespace mlad {
 
 struct ServerOptions {
   std::vector<ListenAddress> addresses = {ListenAddress{}};
-  /// Served as well.
+  /// Served as well, from SetModel on: until then connections wait.
   std::vector<InheritedSocket> sockets;
   std::string daemon_version;
   /// Of unix sockets: read and write for owner and group.

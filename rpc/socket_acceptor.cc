@@ -65,7 +65,7 @@ absl::StatusOr<ListenAddress> AddressOfSocket(int descriptor) {
       "path; see the socket unit's ListenStream="));
 }
 
-absl::StatusOr<std::unique_ptr<SocketAcceptor>> SocketAcceptor::Start(
+absl::StatusOr<std::unique_ptr<SocketAcceptor>> SocketAcceptor::Create(
     std::vector<InheritedSocket> sockets, std::unique_ptr<Sink> sink) {
   const int stop_event = eventfd(0, EFD_CLOEXEC);
   if (stop_event < 0) {
@@ -85,13 +85,16 @@ SocketAcceptor::SocketAcceptor(std::vector<InheritedSocket> sockets,
                                std::unique_ptr<Sink> sink, int stop_event)
     : sockets_(std::move(sockets)),
       sink_(std::move(sink)),
-      stop_event_(stop_event),
-      thread_([this] { Run(); }) {}
+      stop_event_(stop_event) {}
 
 SocketAcceptor::~SocketAcceptor() {
   eventfd_write(stop_event_, 1);
-  thread_.join();
+  if (thread_.joinable()) thread_.join();
   close(stop_event_);
+}
+
+void SocketAcceptor::Start() {
+  thread_ = std::thread([this] { Run(); });
 }
 
 void SocketAcceptor::Run() {

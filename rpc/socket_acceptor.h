@@ -23,18 +23,22 @@ struct InheritedSocket {
 /// neither TCP nor a unix socket with a path.
 absl::StatusOr<ListenAddress> AddressOfSocket(int descriptor);
 
-/// Accepts connections and hands them to gRPC. Whoever connects after it has
-/// stopped waits in the socket's queue for the next process.
+/// Accepts connections and hands them to gRPC, from Start until destruction.
+/// Whoever connects before or after waits in the socket's queue, for the next
+/// process if need be.
 class SocketAcceptor {
  public:
   /// `sink` comes from the builder of a server that has been started.
   /// Errors: kInternal when the system has no descriptor left.
-  static absl::StatusOr<std::unique_ptr<SocketAcceptor>> Start(
+  static absl::StatusOr<std::unique_ptr<SocketAcceptor>> Create(
       std::vector<InheritedSocket> sockets,
       std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> sink);
   ~SocketAcceptor();
   SocketAcceptor(const SocketAcceptor&) = delete;
   SocketAcceptor& operator=(const SocketAcceptor&) = delete;
+
+  /// Once.
+  void Start();
 
  private:
   using Sink = grpc::experimental::ExternalConnectionAcceptor;
