@@ -54,6 +54,7 @@ void LogEvent(spdlog::logger& log, std::string_view event,
     entries.push_back(absl::StrCat(field.name, "=", field.value));
   }
   std::vector<iovec> parts;
+  parts.reserve(entries.size());
   for (std::string& entry : entries) {
     parts.push_back({entry.data(), entry.size()});
   }
