@@ -33,6 +33,7 @@ inline int LaneNode(int lane, int first_node, int nodes) {
 struct PageRef {
   int32_t node = 0;
   int32_t index = 0;  // within the node's pages
+  bool operator==(const PageRef&) const = default;
 };
 
 /// The pages of one sequence, in order of position.
@@ -45,7 +46,8 @@ struct PageTable {
   }
 };
 
-/// Hands out the pages of all nodes; bookkeeping only, no memory. Thread-safe.
+/// Hands out the pages of all nodes and counts who holds them; bookkeeping
+/// only, no memory. Thread-safe.
 class PageAllocator {
  public:
   explicit PageAllocator(std::vector<int64_t> pages_per_node);
@@ -56,12 +58,18 @@ class PageAllocator {
   /// Extends `table` to hold `tokens` tokens. All or nothing.
   /// Errors: kResourceExhausted naming the node, pages needed and free.
   absl::Status Grow(PageTable& table, int64_t tokens);
-  /// Gives all pages back.
+  /// Gives all pages back: those that nobody else holds are free then.
   void Release(PageTable& table);
+  /// One more holder of a page that somebody holds; its rows must not be
+  /// written any more.
+  void Share(PageRef page);
+  /// One holder less; of the last one, the page is free then.
+  void Drop(PageRef page);
 
   int nodes() const;
   int64_t capacity_pages(int node) const;
   int64_t used_pages(int node) const;
+  int64_t free_pages(int node) const;
   /// Pages on all nodes that a table of that many tokens needs at most.
   static int64_t PagesForTokens(int64_t tokens);
 

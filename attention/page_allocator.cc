@@ -10,9 +10,20 @@ namespace {
 
 struct NodePages {
   int64_t capacity = 0;
-  std::vector<int32_t> free;  // the last one is handed out next
+  std::vector<int32_t> free;     // the last one is handed out next
+  std::vector<int32_t> holders;  // [capacity]
 
   int64_t free_count() const { return static_cast<int64_t>(free.size()); }
+  int32_t Take() {
+    const int32_t index = free.back();
+    free.pop_back();
+    holders[index] = 1;
+    return index;
+  }
+  void Drop(int32_t index) {
+    MLAD_CHECK(holders[index] > 0);
+    if (--holders[index] == 0) free.push_back(index);
+  }
 };
 
 absl::Status TooFewPages(int node, const NodePages& pages, int64_t needed,
@@ -43,6 +54,7 @@ PageAllocator::PageAllocator(std::vector<int64_t> pages_per_node)
     NodePages& node = state_->nodes.emplace_back();
     node.capacity = capacity;
     node.free.resize(capacity);
+    node.holders.resize(capacity, 0);
     for (int64_t i = 0; i < capacity; ++i) {
       node.free[i] = static_cast<int32_t>(capacity - 1 - i);
     }
@@ -79,8 +91,7 @@ absl::Status PageAllocator::Grow(PageTable& table, int64_t tokens) {
   }
   for (int64_t page = have; page < want; ++page) {
     const int n = node_of(page);
-    table.pages.push_back({n, state_->nodes[n].free.back()});
-    state_->nodes[n].free.pop_back();
+    table.pages.push_back({n, state_->nodes[n].Take()});
   }
   return absl::OkStatus();
 }
@@ -89,11 +100,21 @@ void PageAllocator::Release(PageTable& table) {
   const std::lock_guard lock(state_->mutex);
   // Backwards, so that the same pages come again in the same order.
   for (auto page = table.pages.rbegin(); page != table.pages.rend(); ++page) {
-    NodePages& node = state_->nodes[page->node];
-    MLAD_CHECK(node.free_count() < node.capacity);
-    node.free.push_back(page->index);
+    state_->nodes[page->node].Drop(page->index);
   }
   table.pages.clear();
+}
+
+void PageAllocator::Share(PageRef page) {
+  const std::lock_guard lock(state_->mutex);
+  int32_t& holders = state_->nodes[page.node].holders[page.index];
+  MLAD_CHECK(holders > 0);
+  ++holders;
+}
+
+void PageAllocator::Drop(PageRef page) {
+  const std::lock_guard lock(state_->mutex);
+  state_->nodes[page.node].Drop(page.index);
 }
 
 int PageAllocator::nodes() const { return state_->node_count(); }
@@ -105,6 +126,11 @@ int64_t PageAllocator::capacity_pages(int node) const {
 int64_t PageAllocator::used_pages(int node) const {
   const std::lock_guard lock(state_->mutex);
   return state_->nodes[node].capacity - state_->nodes[node].free_count();
+}
+
+int64_t PageAllocator::free_pages(int node) const {
+  const std::lock_guard lock(state_->mutex);
+  return state_->nodes[node].free_count();
 }
 
 int64_t PageAllocator::PagesForTokens(int64_t tokens) {

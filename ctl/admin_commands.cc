@@ -36,6 +36,12 @@ std::string NodeName(int node, bool simulated) {
   return absl::StrCat(node, simulated ? " (simulated)" : "");
 }
 
+std::string GapBound(const v1::EngineStats& engine) {
+  if (engine.max_token_gap_ms() == 0) return "";
+  return absl::StrFormat("; %d later than the bound of %.0f ms",
+                         engine.late_tokens(), engine.max_token_gap_ms());
+}
+
 std::string StatsAsText(const v1::Stats& stats, const Colours& colours) {
   Table table({"node", "cpus", "weights", "KV used", "KV capacity", "pages",
                "tokens/s", "local read", "remote read", "busy", "barriers",
@@ -67,10 +73,19 @@ std::string StatsAsText(const v1::Stats& stats, const Colours& colours) {
                       engine.running(), engine.queued(), engine.requests(),
                       engine.failed(), engine.cancelled()),
       absl::StrFormat("tokens: %d read (%.0f/s), %d generated (%.1f/s) in %d "
-                      "steps\n\n",
+                      "steps\n",
                       engine.prompt_tokens(), engine.prompt_tokens_per_s(),
                       engine.completion_tokens(), engine.tokens_per_s(),
                       engine.steps()),
+      absl::StrFormat("cache: %d tokens found (%s of what was asked), %d pages "
+                      "kept for later, %d evicted, %d preemptions\n",
+                      engine.cached_tokens(), Percent(engine.cache_hit_rate()),
+                      engine.cached_pages(), engine.evicted_pages(),
+                      engine.preemptions()),
+      absl::StrFormat("time between tokens: %.0f ms median, %.0f ms p99, %.0f "
+                      "ms at most%s\n\n",
+                      engine.token_gap_p50_ms(), engine.token_gap_p99_ms(),
+                      engine.token_gap_max_ms(), GapBound(engine)),
       table.ToString(colours));
   return text;
 }

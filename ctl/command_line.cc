@@ -89,6 +89,9 @@ void AddSampling(CLI::App& command, SamplingOptions& s) {
       ->check(NotEmpty());
   command.add_flag("--ignore-eos", s.ignore_eos,
                    "Go on after the model's end token");
+  command.add_flag("--exact-reuse", s.exact_reuse,
+                   "Take nothing from the cache that could change a bit: not "
+                   "what was generated in earlier turns");
   command.add_option("--logprobs", s.logprobs,
                      "With --json: log-probabilities and this many "
                      "alternatives per token");

@@ -24,6 +24,7 @@ v1::GenerationOptions MakeGenerationOptions(const SamplingOptions& options) {
   for (const std::string& stop : options.stop) request.add_stop(stop);
   for (const int32_t id : options.stop_tokens) request.add_stop_token_ids(id);
   if (options.ignore_eos) request.set_ignore_eos(true);
+  if (options.exact_reuse) request.set_exact_reuse(true);
   if (options.logprobs) request.set_logprobs(*options.logprobs);
   return request;
 }

@@ -67,7 +67,17 @@ nlohmann::json ToJson(const v1::Stats& stats) {
             {"steps", engine.steps()},
             {"tokens_per_s", engine.tokens_per_s()},
             {"prompt_tokens_per_s", engine.prompt_tokens_per_s()},
-            {"step_time_ms", engine.step_time_ms()}}}};
+            {"step_time_ms", engine.step_time_ms()},
+            {"cached_tokens", engine.cached_tokens()},
+            {"cache_hit_rate", engine.cache_hit_rate()},
+            {"cached_pages", engine.cached_pages()},
+            {"evicted_pages", engine.evicted_pages()},
+            {"preemptions", engine.preemptions()},
+            {"token_gap_p50_ms", engine.token_gap_p50_ms()},
+            {"token_gap_p99_ms", engine.token_gap_p99_ms()},
+            {"token_gap_max_ms", engine.token_gap_max_ms()},
+            {"max_token_gap_ms", engine.max_token_gap_ms()},
+            {"late_tokens", engine.late_tokens()}}}};
 }
 
 nlohmann::json ToJson(const v1::Topology& topology) {

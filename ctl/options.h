@@ -33,6 +33,7 @@ struct SamplingOptions {
   std::vector<int32_t> stop_tokens;
   bool ignore_eos = false;
   std::optional<int32_t> logprobs;
+  bool exact_reuse = false;
 };
 
 struct CtlOptions {

@@ -110,6 +110,9 @@ absl::StatusOr<std::unique_ptr<DaemonModel>> DaemonModel::Load(
   engine.context_tokens = sizes.context_tokens;
   engine.max_sequences = options.serve.max_sequences;
   engine.max_queued = options.serve.max_queued;
+  if (options.serve.max_token_gap_ms > 0) {
+    engine.max_token_gap = absl::Milliseconds(options.serve.max_token_gap_ms);
+  }
   MLAD_ASSIGN_OR_RETURN(
       model->engine_,
       Engine::Create(model->loaded_->transformer(), *model->tokenizer_,

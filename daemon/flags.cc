@@ -86,6 +86,13 @@ void AddServeOptions(CLI::App& serve, ServeOptions& options) {
       ->check(CLI::Range(0, 1 << 20))
       ->capture_default_str();
   serve
+      .add_option("--max-token-gap-ms", options.max_token_gap_ms,
+                  "Longest time between two tokens of a running answer while "
+                  "others' prompts are read, which are cut into pieces for "
+                  "it; 0: no bound, whole chunks")
+      ->check(CLI::Range(0.0, 3600000.0))
+      ->capture_default_str();
+  serve
       .add_option("--drain-s", options.drain_s,
                   "Seconds that running requests get when the daemon stops")
       ->check(CLI::Range(0.0, 86400.0))

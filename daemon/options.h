@@ -34,6 +34,7 @@ struct ServeOptions {
   std::vector<std::string> listen = {"127.0.0.1:6523"};
   int64_t max_sequences = 16;
   int64_t max_queued = 256;
+  double max_token_gap_ms = 1000;  // 0: none
   double drain_s = 30;
   std::string log_level = "info";
 

@@ -2,7 +2,7 @@
 
 #include "absl/strings/str_cat.h"
 
-#include "engine/page_reservation.h"
+#include "engine/sequence_pages.h"
 #include "engine/step_engine.h"
 
 namespace mlad {
@@ -20,6 +20,11 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Create(
         absl::StrCat("The engine was told to run ", options.max_sequences,
                      " sequences and queue ", options.max_queued,
                      "; it needs at least 1 and 0."));
+  }
+  if (options.max_token_gap <= absl::ZeroDuration()) {
+    return absl::InvalidArgumentError(
+        "The engine was told to bound the time between tokens by nothing; it "
+        "needs more than 0.");
   }
   if (LongestSequence(pages, 2) < 2) {
     return absl::InvalidArgumentError(

@@ -38,6 +38,9 @@ struct GenerationRequest {
   bool ignore_eos = false;
   // -1: none, else alternatives per token, up to kMaxLogprobs.
   int logprobs = -1;
+  // Of the cache, takes over only what has the bits of a cold run: not what was
+  // computed while generating, or as the tail of a shorter prompt.
+  bool exact_reuse = false;
   absl::Time deadline = absl::InfiniteFuture();
 };
 
@@ -60,7 +63,10 @@ struct TokenEvent {
 struct Usage {
   int64_t prompt_tokens = 0;
   int64_t completion_tokens = 0;
-  int64_t cached_tokens = 0;
+  int64_t cached_tokens = 0;  // of the prompt, found in the cache
+  // Of these, those whose bits may be others than a cold run's; 0 with
+  // exact_reuse.
+  int64_t inexact_tokens = 0;
 };
 
 struct Timings {
@@ -116,6 +122,14 @@ struct EngineOptions {
   int64_t max_sequences = 16;  // running at once; more wait
   // Waiting behind max_sequences; more are refused with kResourceExhausted.
   int64_t max_queued = 256;
+  // Wanted between two tokens of a running generation while others' prompts are
+  // read, which are cut into pieces for it.
+  absl::Duration max_token_gap = absl::InfiniteDuration();
+};
+
+/// Time from one token of a generation to its next, over the last thousand.
+struct TokenGaps {
+  absl::Duration p50, p99, max;
 };
 
 struct EngineStats {
@@ -132,6 +146,13 @@ struct EngineStats {
   absl::Duration step_time;   // in the model, total
   absl::Duration round_time;  // for which the engine has been at its current
                               // round, a step and what belongs to it; 0: idle
+  int64_t cached_tokens = 0;  // found in the cache instead of being read
+  int64_t cached_pages = 0;   // kept for later requests, free when needed
+  int64_t evicted_pages = 0;
+  int64_t preemptions = 0;  // sequences that gave their pages to others
+  TokenGaps token_gaps;
+  absl::Duration max_token_gap = absl::InfiniteDuration();  // as configured
+  int64_t late_tokens = 0;  // that came later than max_token_gap
 };
 
 using RequestId = uint64_t;

@@ -102,6 +102,8 @@ std::function<void()> GenerationSequence::End(Ending ending, absl::Time now) {
   }
   event.usage.prompt_tokens = prompt_tokens();
   event.usage.completion_tokens = generated_tokens();
+  event.usage.cached_tokens = cached_tokens();
+  event.usage.inexact_tokens = inexact_tokens();
   event.timings = MakeTimings(now);
   event.seed = request_.sampling.seed;
   return [observer = std::move(observer_), event = std::move(event)] {

@@ -28,6 +28,9 @@ class GenerationSequence final : public Sequence {
                      const Bound& bound, const Tokenizer& tokenizer,
                      std::shared_ptr<GenerationObserver> observer);
 
+  int64_t ReusableTokens() const override {
+    return static_cast<int64_t>(tokens().size()) - 1;
+  }
   void TakeLogits(int64_t position, absl::Span<const float> logits) override;
   std::function<void()> End(Ending ending, absl::Time now) override;
 

@@ -16,43 +16,66 @@ void Scheduler::Add(Sequence* sequence) { turns_.push_back(sequence); }
 
 void Scheduler::Remove(Sequence* sequence) { std::erase(turns_, sequence); }
 
-void Scheduler::PlanStep() {
+bool Scheduler::has_generating() const {
+  return std::any_of(turns_.begin(), turns_.end(),
+                     [](const Sequence* s) { return !s->reading(); });
+}
+
+void Scheduler::PlanStep(const Reading& reading) {
   chosen_.clear();
   spans_.clear();
+  apart_.reset();
   free_tokens_ = limits_.max_step_tokens;
-  if (prompt_first_) {
-    TakeReading();
+  if (reading_first_) {
+    TakeReading(reading);
     TakeGenerating();
-    prompt_first_ = false;
+    reading_first_ = false;
   } else {
     TakeGenerating();
-    prompt_first_ = !TakeReading();
+    reading_first_ = !TakeReading(reading);
   }
-  MLAD_CHECK(!spans_.empty() || turns_.empty());
-  for (Sequence* sequence : chosen_) {
+  const auto to_the_end = [this](Sequence* sequence) {
     std::erase(turns_, sequence);
     turns_.push_back(sequence);
-  }
+  };
+  for (Sequence* sequence : chosen_) to_the_end(sequence);
+  if (apart_.has_value()) to_the_end(apart_->sequence);
 }
 
 void Scheduler::TakeGenerating() {
   for (Sequence* sequence : turns_) {
-    if (sequence->reading_prompt()) continue;
+    if (sequence->reading()) continue;
     if (!HasFreeSpan() || free_tokens_ == 0) return;
-    Take(sequence, sequence->NextSpan(limits_.chunk_tokens, 1));
+    Take(sequence, sequence->NextSpan(1));
   }
 }
 
-bool Scheduler::TakeReading() {
-  int64_t budget = limits_.chunk_tokens;
+bool Scheduler::TakeReading(const Reading& reading) {
+  double room = 1;  // share of what may be read that is left
   bool is_first = true;
   for (Sequence* sequence : turns_) {
-    if (!sequence->reading_prompt()) continue;
-    const int64_t limit = HasFreeSpan() ? std::min(budget, free_tokens_) : 0;
-    const StepSpan span = sequence->NextSpan(limits_.chunk_tokens, limit);
-    if (span.tokens.empty()) return !is_first;
+    if (!sequence->reading()) continue;
+    const bool expanded = sequence->next_is_expanded();
+    const int64_t most =
+        expanded ? reading.expanded_rows : reading.absorbed_rows;
+    if (most == 0) return true;
+    const bool is_apart = expanded && reading.expanded_apart;
+    if (!is_apart && (!HasFreeSpan() || free_tokens_ == 0)) return !is_first;
+    // Rounded, so that shares do not add up to a row less.
+    auto limit = static_cast<int64_t>(room * static_cast<double>(most) + 0.5);
+    if (!is_apart) limit = std::min(limit, free_tokens_);
+    if (limit == 0) return true;
+    const StepSpan span = sequence->NextSpan(limit);
+    // A piece of a chunk costs more than its share of the chunk.
+    const bool is_cut =
+        span.tokens.size() < sequence->NextSpan(most).tokens.size();
+    if (expanded && !is_first && is_cut) return true;
+    if (is_apart) {
+      apart_ = Apart{sequence, span};
+      return true;
+    }
     Take(sequence, span);
-    budget -= static_cast<int64_t>(span.tokens.size());
+    room -= static_cast<double>(span.tokens.size()) / static_cast<double>(most);
     is_first = false;
   }
   return true;

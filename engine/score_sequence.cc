@@ -24,7 +24,10 @@ LogitsWanted ScoreSequence::WantedLogits(int64_t /*end*/) const {
 
 void ScoreSequence::TakeLogits(int64_t position,
                                absl::Span<const float> logits) {
-  MLAD_DCHECK(position == static_cast<int64_t>(result_.logprobs.size()));
+  // When it reads again, it has those of the first tokens.
+  const auto known = static_cast<int64_t>(result_.logprobs.size());
+  if (position < known) return;
+  MLAD_DCHECK(position == known);
   const double log_normalizer = LogNormalizer(logits);
   const int32_t next = request_.tokens[position + 1];
   result_.logprobs.push_back(
@@ -41,7 +44,7 @@ void ScoreSequence::ReportProgress(int64_t done, int64_t total) {
   });
 }
 
-bool ScoreSequence::AfterStep(absl::Time /*now*/) { return !reading_prompt(); }
+bool ScoreSequence::AfterStep(absl::Time /*now*/) { return !reading(); }
 
 std::function<void()> ScoreSequence::End(Ending ending, absl::Time /*now*/) {
   absl::StatusOr<ScoreResult> result;

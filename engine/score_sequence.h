@@ -19,6 +19,9 @@ class ScoreSequence final : public Sequence {
   ScoreSequence(const Terms& terms, ScoreRequest request,
                 std::shared_ptr<ScoreObserver> observer);
 
+  int64_t ReusableTokens() const override {
+    return static_cast<int64_t>(result_.logprobs.size());
+  }
   void TakeLogits(int64_t position, absl::Span<const float> logits) override;
   std::function<void()> End(Ending ending, absl::Time now) override;
 

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -12,6 +13,8 @@
 #include "attention/latent_cache.h"
 #include "engine/engine.h"
 #include "engine/event_delivery.h"
+#include "engine/page_forms.h"
+#include "engine/prefix_cache.h"
 #include "model/language_model.h"
 
 namespace mlad {
@@ -20,41 +23,78 @@ namespace mlad {
 enum class Ending : uint8_t { kComplete, kCancelled, kDeadline };
 
 /// Tokens to read, then (for generations) tokens that are appended one at a
-/// time. Used by one thread at a time.
+/// time. It may lose its pages at any time between two steps and begin again:
+/// what it reads then is the same, in the same forms. Used by one thread at a
+/// time.
 class Sequence {
  public:
   struct Terms {
     RequestId id = 0;
     absl::Time submitted;
     absl::Time deadline = absl::InfiniteFuture();
-    int64_t max_cached_tokens = 0;  // the cache never holds more of it
+    int64_t chunk_tokens = 1;  // of the model's prompts
+    bool exact_reuse_only = false;
     EventDelivery* delivery = nullptr;
   };
 
   Sequence(const Terms& terms, std::vector<int32_t> prompt)
       : terms_(terms),
         tokens_(std::move(prompt)),
-        prompt_tokens_(static_cast<int64_t>(tokens_.size())) {}
+        prompt_tokens_(static_cast<int64_t>(tokens_.size())),
+        forms_(prompt_tokens_, terms.chunk_tokens) {}
   virtual ~Sequence() = default;
   Sequence(const Sequence&) = delete;
   Sequence& operator=(const Sequence&) = delete;
 
   RequestId id() const { return terms_.id; }
   absl::Time deadline() const { return terms_.deadline; }
-  int64_t max_cached_tokens() const { return terms_.max_cached_tokens; }
   PageTable& pages() { return pages_; }
-  bool reading_prompt() const { return position_ < prompt_tokens_; }
+  const PageTable& pages() const { return pages_; }
+  const PageForms& forms() const { return forms_; }
+  const std::vector<int32_t>& tokens() const { return tokens_; }
+  int64_t position() const { return position_; }  // tokens in the cache
+  int64_t prompt_tokens() const { return prompt_tokens_; }
+  /// There is more to be computed than the token that was generated last.
+  bool reading() const { return position_ < read_end_; }
   int64_t generated_tokens() const {
     return static_cast<int64_t>(tokens_.size()) - prompt_tokens_;
   }
+  /// Of the prompt, when it was read for the first time.
+  int64_t cached_tokens() const { return cached_tokens_; }
+  /// Those of them whose bits may be others than a cold run's.
+  int64_t inexact_tokens() const { return inexact_tokens_; }
 
-  /// What to compute next, of at most `limit` tokens: a complete chunk of the
-  /// prompt, expanded; or of its tail as much as fits; or the last token
-  /// generated. Empty when a complete chunk does not fit.
-  StepSpan NextSpan(int64_t chunk_tokens, int64_t limit) const;
+  /// What to compute next, of at most `limit` tokens: all of one form.
+  StepSpan NextSpan(int64_t limit) const;
+  /// The form of NextSpan.
+  bool next_is_expanded() const { return forms_.IsExpanded(position_); }
 
   /// The sequence has its pages and will be scheduled.
-  void Start(absl::Time now) { started_at_ = now; }
+  void Start(absl::Time now);
+  /// It has lost them.
+  void Suspend();
+  /// After a step that gave it a token: the time since the one before, unless
+  /// it was suspended meanwhile.
+  std::optional<absl::Duration> TakeTokenGap(absl::Time now);
+  bool ever_started() const { return started_at_ != absl::InfiniteFuture(); }
+
+  // For SequencePages.
+  /// Logits of the tokens before this one are not needed any more.
+  virtual int64_t ReusableTokens() const = 0;
+  /// What has been computed once is computed again in the same forms.
+  bool exact_reuse_only() const {
+    return terms_.exact_reuse_only || ever_started();
+  }
+  /// Begins with pages that have these forms, the first `exact_pages` of them
+  /// those that were wanted.
+  void TakeOver(const std::vector<FormMask>& forms, int64_t exact_pages);
+  /// The next page has been computed by somebody else.
+  void SkipPage();
+  PrefixCache::Entry* last_entry() const { return last_entry_; }
+  void SetLastEntry(PrefixCache::Entry* entry) { last_entry_ = entry; }
+  /// Complete pages up to last_entry().
+  int64_t offered_pages() const { return offered_pages_; }
+  void CountOfferedPage() { ++offered_pages_; }
   /// Within the step: logits after the token at `position`.
   virtual void TakeLogits(int64_t position, absl::Span<const float> logits) = 0;
   /// After the step: its `count` tokens are in the cache. Reports events.
@@ -73,17 +113,29 @@ class Sequence {
   const Terms& terms() const { return terms_; }
   EventDelivery& delivery() const { return *terms_.delivery; }
   absl::Time started_at() const { return started_at_; }
-  const std::vector<int32_t>& tokens() const { return tokens_; }
-  int64_t prompt_tokens() const { return prompt_tokens_; }
   void Append(int32_t token) { tokens_.push_back(token); }
 
  private:
   Terms terms_;
   std::vector<int32_t> tokens_;
   int64_t prompt_tokens_ = 0;
-  int64_t position_ = 0;  // tokens in the cache
+  PageForms forms_;
+  int64_t read_end_ = 0;  // tokens there were at the last start
+  int64_t position_ = 0;
   PageTable pages_;
+  PrefixCache::Entry* last_entry_ = nullptr;  // pinned
+  int64_t offered_pages_ = 0;
+  int64_t reported_ = 0;  // progress
+  std::optional<absl::Time> last_token_at_;
+  int64_t cached_tokens_ = 0;
+  int64_t inexact_tokens_ = 0;
   absl::Time started_at_ = absl::InfiniteFuture();
 };
+
+/// Who begins first, and keeps its pages longer when there are too few: who
+/// came first.
+inline bool Outranks(const Sequence& a, const Sequence& b) {
+  return a.id() < b.id();
+}
 
 }  // namespace mlad

@@ -1,25 +1,16 @@
 #include "engine/step_engine.h"
 
 #include <algorithm>
-#include <chrono>
 #include <utility>
-
-#include <pthread.h>
 
 #include "absl/strings/str_cat.h"
 
-#include "base/check.h"
 #include "base/status.h"
 #include "engine/generation_sequence.h"
-#include "engine/page_reservation.h"
 #include "engine/score_sequence.h"
 
 namespace mlad {
 namespace {
-
-// How often a request at the head of the queue tries again when it waits for
-// pages that no sequence of this engine holds.
-constexpr std::chrono::milliseconds kRetryInterval(10);
 
 Scheduler::Limits LimitsOf(const LanguageModel& model) {
   return {model.prompt_chunk_tokens(), model.max_step_tokens(),
@@ -43,8 +34,12 @@ StepEngine::StepEngine(const Parts& parts, const EngineOptions& options)
       options_(options),
       request_limits_{parts.model->vocab_size(), options.context_tokens,
                       LongestSequence(*parts.pages, options.context_tokens)},
+      pages_(*parts.pages),
       scheduler_(LimitsOf(*parts.model)),
+      budget_(options.max_token_gap,
+              {parts.model->prompt_chunk_tokens(), parts.model->layers()}),
       seeds_(std::random_device()()),
+      token_gaps_(options.max_token_gap),
       thread_([this] { Run(); }) {}
 
 StepEngine::~StepEngine() {
@@ -63,8 +58,7 @@ absl::StatusOr<RequestId> StepEngine::Generate(
   if (request.sampling.seed == 0) request.sampling.seed = ChooseSeed();
   const GenerationSequence::Bound bound = BoundOf(request, request_limits_);
   terms.deadline = request.deadline;
-  terms.max_cached_tokens =
-      static_cast<int64_t>(request.prompt.size()) + bound.tokens;
+  terms.exact_reuse_only = request.exact_reuse;
   Enqueue(std::make_unique<GenerationSequence>(terms, std::move(request), bound,
                                                *parts_.tokenizer,
                                                std::move(observer)));
@@ -76,7 +70,6 @@ absl::StatusOr<RequestId> StepEngine::Score(
   MLAD_ASSIGN_OR_RETURN(Sequence::Terms terms,
                         TakePlace(ValidateRequest(request, request_limits_)));
   terms.deadline = request.deadline;
-  terms.max_cached_tokens = static_cast<int64_t>(request.tokens.size()) - 1;
   Enqueue(std::make_unique<ScoreSequence>(terms, std::move(request),
                                           std::move(observer)));
   return terms.id;
@@ -95,6 +88,7 @@ absl::StatusOr<Sequence::Terms> StepEngine::TakePlace(
   terms.id = next_id_++;
   terms.submitted = parts_.clock->Now();
   terms.delivery = &delivery_;
+  terms.chunk_tokens = parts_.model->prompt_chunk_tokens();
   ++places_;
   live_.insert(terms.id);
   return terms;
@@ -125,9 +119,18 @@ uint64_t StepEngine::ChooseSeed() {
 void StepEngine::Enqueue(SequencePtr sequence) {
   {
     const std::lock_guard lock(mutex_);
-    waiting_.push_back(std::move(sequence));
+    InsertWaiting(std::move(sequence));
   }
   wake_.notify_one();
+}
+
+void StepEngine::InsertWaiting(SequencePtr sequence) {
+  const auto place =
+      std::upper_bound(waiting_.begin(), waiting_.end(), sequence,
+                       [](const SequencePtr& a, const SequencePtr& b) {
+                         return Outranks(*a, *b);
+                       });
+  waiting_.insert(place, std::move(sequence));
 }
 
 void StepEngine::Cancel(RequestId id) {
@@ -167,142 +170,10 @@ EngineStats StepEngine::stats() const {
   }
   stats.tokens_per_s = completion_rate_.Rate();
   stats.prompt_tokens_per_s = prompt_rate_.Rate();
+  stats.token_gaps = token_gaps_.gaps();
+  stats.max_token_gap = options_.max_token_gap;
+  stats.late_tokens = token_gaps_.late();
   return stats;
-}
-
-void StepEngine::Run() {
-  pthread_setname_np(pthread_self(), "mlad-engine");
-  while (WaitForWork()) {
-    BeginRound();
-    EndStopped();
-    Admit();
-    if (!running_.empty()) Step();
-    EndRound();
-  }
-  EndStopped();
-}
-
-void StepEngine::BeginRound() {
-  const std::lock_guard lock(mutex_);
-  round_began_ = parts_.clock->Now();
-}
-
-void StepEngine::EndRound() {
-  const std::lock_guard lock(mutex_);
-  round_began_ = absl::InfiniteFuture();
-}
-
-bool StepEngine::WaitForWork() {
-  std::unique_lock lock(mutex_);
-  if (!running_.empty()) return !stopping_;
-  if (blocked_) {
-    wake_.wait_for(lock, kRetryInterval);
-  } else {
-    wake_.wait(lock, [this] { return stopping_ || !waiting_.empty(); });
-  }
-  return !stopping_;
-}
-
-void StepEngine::EndStopped() {
-  const absl::Time now = parts_.clock->Now();
-  std::vector<Ended> ended;
-  {
-    const std::lock_guard lock(mutex_);
-    const auto end_stopped = [&](auto& sequences) {
-      for (SequencePtr& sequence : sequences) {
-        if (stopping_ || cancelled_.contains(sequence->id())) {
-          ended.push_back({std::move(sequence), Ending::kCancelled});
-        } else if (now >= sequence->deadline()) {
-          ended.push_back({std::move(sequence), Ending::kDeadline});
-        }
-      }
-      std::erase(sequences, nullptr);
-    };
-    end_stopped(running_);
-    end_stopped(waiting_);
-  }
-  End(std::move(ended), now);
-}
-
-void StepEngine::Admit() {
-  const absl::Time now = parts_.clock->Now();
-  const std::lock_guard lock(mutex_);
-  while (!waiting_.empty() &&
-         static_cast<int64_t>(running_.size()) < options_.max_sequences) {
-    Sequence& next = *waiting_.front();
-    if (!ReservePages(*parts_.pages, next.max_cached_tokens(), next.pages())) {
-      break;  // nobody overtakes, so the first in the queue gets its turn
-    }
-    next.Start(now);
-    scheduler_.Add(&next);
-    running_.push_back(std::move(waiting_.front()));
-    waiting_.pop_front();
-  }
-  blocked_ = running_.empty() && !waiting_.empty();
-  stats_.running = static_cast<int64_t>(running_.size());
-}
-
-void StepEngine::Step() {
-  scheduler_.PlanStep();
-  const absl::Span<const StepSpan> spans = scheduler_.spans();
-  const absl::Span<Sequence* const> sequences = scheduler_.sequences();
-  const absl::Time begin = parts_.clock->Now();
-  parts_.model->Step(
-      spans, [&](int span, int64_t row, absl::Span<const float> logits) {
-        sequences[span]->TakeLogits(spans[span].start_position + row, logits);
-      });
-  const absl::Time now = parts_.clock->Now();
-
-  std::vector<Ended> ended;
-  int64_t prompt_tokens = 0;
-  int64_t completion_tokens = 0;
-  for (size_t i = 0; i < spans.size(); ++i) {
-    Sequence& sequence = *sequences[i];
-    const int64_t count = static_cast<int64_t>(spans[i].tokens.size());
-    if (sequence.reading_prompt()) prompt_tokens += count;
-    const int64_t generated_before = sequence.generated_tokens();
-    const bool complete = sequence.Advance(count, now);
-    completion_tokens += sequence.generated_tokens() - generated_before;
-    if (!complete) continue;
-    const auto owner = std::find_if(
-        running_.begin(), running_.end(),
-        [&](const SequencePtr& other) { return other.get() == &sequence; });
-    ended.push_back({std::move(*owner), Ending::kComplete});
-    running_.erase(owner);
-  }
-  {
-    const std::lock_guard lock(mutex_);
-    ++stats_.steps;
-    stats_.step_time += now - begin;
-    stats_.prompt_tokens += prompt_tokens;
-    stats_.completion_tokens += completion_tokens;
-    prompt_rate_.Add(prompt_tokens, now - begin);
-    completion_rate_.Add(completion_tokens, now - begin);
-  }
-  End(std::move(ended), now);
-}
-
-void StepEngine::End(std::vector<Ended> ended, absl::Time now) {
-  for (const Ended& one : ended) {
-    scheduler_.Remove(one.sequence.get());
-    parts_.pages->Release(one.sequence->pages());
-  }
-  {
-    const std::lock_guard lock(mutex_);
-    places_ -= static_cast<int64_t>(ended.size());
-    stats_.running = static_cast<int64_t>(running_.size());
-    for (const Ended& one : ended) {
-      if (one.ending == Ending::kCancelled) ++stats_.cancelled;
-      if (one.ending == Ending::kDeadline) ++stats_.failed;
-    }
-  }
-  for (const Ended& one : ended) {
-    delivery_.Post([this, id = one.sequence->id(),
-                    report = one.sequence->End(one.ending, now)] {
-      report();
-      Forget(id);
-    });
-  }
 }
 
 }  // namespace mlad

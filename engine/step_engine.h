@@ -6,6 +6,7 @@
 #include <deque>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <random>
 #include <thread>
 #include <vector>
@@ -14,15 +15,19 @@
 
 #include "engine/engine.h"
 #include "engine/event_delivery.h"
+#include "engine/gap_budget.h"
 #include "engine/rate_meter.h"
 #include "engine/request_validation.h"
 #include "engine/scheduler.h"
 #include "engine/sequence.h"
+#include "engine/sequence_pages.h"
+#include "engine/token_gaps.h"
 
 namespace mlad {
 
 /// Requests wait in order of arrival until there is a place and room in the
-/// cache for all they can need; from then on nothing takes it from them.
+/// cache for their prompt. When the cache gets too small for what is running,
+/// the youngest gives its pages back, waits, and begins again where it was.
 class StepEngine final : public Engine {
  public:
   struct Parts {
@@ -49,6 +54,20 @@ class StepEngine final : public Engine {
     SequencePtr sequence;
     Ending ending = Ending::kComplete;
   };
+  /// A span whose layers are computed one step after the other.
+  struct Partial {
+    Sequence* sequence = nullptr;
+    StepSpan span;
+    int64_t next_layer = 0;
+  };
+  /// What steps have done since the statistics were told.
+  struct Work {
+    int64_t prompt_tokens = 0;
+    int64_t completion_tokens = 0;
+    absl::Duration time;
+    std::vector<absl::Duration> gaps;  // between tokens
+    std::vector<Ended> ended;
+  };
 
   // Any thread.
   /// Takes a place for a request whose validation gave `valid`.
@@ -57,6 +76,7 @@ class StepEngine final : public Engine {
   absl::Status CheckPlace(const absl::Status& valid) const;
   uint64_t ChooseSeed();
   void Enqueue(SequencePtr sequence);
+  void InsertWaiting(SequencePtr sequence);  // with mutex_
   /// After the observer has had its last event.
   void Forget(RequestId id);
 
@@ -70,7 +90,20 @@ class StepEngine final : public Engine {
   /// Ends what was cancelled or is past its deadline, waiting or running.
   void EndStopped();
   void Admit();
+  /// Pages for the next token of every generating sequence.
+  void MakeRoom();
+  void Preempt(Sequence& sequence);
   void Step();
+  void RunSpans(Work& work);
+  void RunLayers(Work& work);
+  /// After a step: the span is in the cache.
+  void FinishSpan(Sequence& sequence, const StepSpan& span, absl::Time now,
+                  Work& work);
+  void Learn(absl::Span<const StepSpan> spans, absl::Duration time);
+  void CountWork(const Work& work);
+  /// What `stats_` tells of the cache; with mutex_.
+  void CountPages();
+  SequencePtr TakeRunning(const Sequence& sequence);
   void End(std::vector<Ended> ended, absl::Time now);
 
   const Parts parts_;
@@ -79,13 +112,16 @@ class StepEngine final : public Engine {
 
   // Of the engine's thread.
   std::vector<SequencePtr> running_;
+  SequencePages pages_;
   Scheduler scheduler_;
+  GapBudget budget_;
+  std::optional<Partial> partial_;
   bool blocked_ = false;  // the cache is full, though nothing runs here
 
-  mutable std::mutex mutex_;  // of all up to prompt_rate_
+  mutable std::mutex mutex_;  // of all up to token_gaps_
   std::condition_variable wake_;
   std::condition_variable idle_;
-  std::deque<SequencePtr> waiting_;
+  std::deque<SequencePtr> waiting_;      // in the order in which they begin
   int64_t places_ = 0;                   // waiting, running and between the two
   absl::flat_hash_set<RequestId> live_;  // not yet forgotten
   absl::flat_hash_set<RequestId> cancelled_;
@@ -97,6 +133,7 @@ class StepEngine final : public Engine {
   absl::Time round_began_ = absl::InfiniteFuture();  // infinite: idle
   RateMeter completion_rate_;
   RateMeter prompt_rate_;
+  TokenGapMeter token_gaps_;
 
   EventDelivery delivery_;  // its events use the above
   std::thread thread_;

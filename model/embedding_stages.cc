@@ -3,6 +3,22 @@
 #include "model/stages.h"
 
 namespace mlad {
+namespace {
+
+/// The step's rows [tokens, hidden]; all workers share them.
+void CopyRows(StepState& state, const WorkerContext& worker, const float* from,
+              float* to) {
+  const int64_t hidden = state.shape.hidden_size;
+  const WorkRange range = SplitEvenly(
+      state.plan.tokens(), worker.global_workers, worker.global_worker);
+  std::copy_n(from + range.begin * hidden, range.size() * hidden,
+              to + range.begin * hidden);
+  state.own(worker).traffic->Add(
+      worker.node == 0,
+      range.size() * hidden * static_cast<int64_t>(sizeof(float)));
+}
+
+}  // namespace
 
 void RunEmbed(StepState& state, const WorkerContext& worker) {
   const int64_t hidden = state.shape.hidden_size;
@@ -20,8 +36,19 @@ void RunEmbed(StepState& state, const WorkerContext& worker) {
     bytes += row_bytes;
   }
   state.own(worker).traffic->Add(true, bytes);
+}
 
+void RunUnpark(StepState& state, const WorkerContext& worker) {
+  CopyRows(state, worker, state.shared.parked, state.shared.x);
+}
+
+void RunPark(StepState& state, const WorkerContext& worker) {
+  CopyRows(state, worker, state.shared.x, state.shared.parked);
+}
+
+void RunRotations(StepState& state, const WorkerContext& worker) {
   const int64_t rope_dim = state.shape.qk_rope_head_dim;
+  const auto rows = state.plan.rows();
   const WorkRange range = SplitEvenly(
       state.plan.tokens(), worker.global_workers, worker.global_worker);
   for (int64_t r = range.begin; r < range.end; ++r) {

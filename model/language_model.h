@@ -8,6 +8,7 @@
 #include "absl/types/span.h"
 
 #include "attention/latent_cache.h"
+#include "numa/work_range.h"
 
 namespace mlad {
 
@@ -19,8 +20,11 @@ struct StepSpan {
   const PageTable* pages = nullptr;  // holds start_position + tokens.size()
   absl::Span<const int32_t> tokens;
   int64_t start_position = 0;  // of tokens[0]; earlier ones are in the cache
-  /// True for a complete chunk [k*C, (k+1)*C) of a prompt, C =
-  /// prompt_chunk_tokens(); false for a prompt's tail and generated tokens.
+  /// True for rows of complete chunks [k*C, (k+1)*C) of a prompt, C =
+  /// prompt_chunk_tokens(), false for its tail and for generated tokens. How
+  /// the rows of one form are cut into spans does not change their bits; an
+  /// expanded span has at most C rows, and its cost beside its rows grows with
+  /// the positions before it.
   bool expanded = false;
   LogitsWanted logits = LogitsWanted::kLast;
 };
@@ -47,6 +51,15 @@ class LanguageModel {
   /// within the limits).
   virtual void Step(absl::Span<const StepSpan> spans,
                     LogitsConsumer consume) = 0;
+
+  virtual int64_t layers() const = 0;
+  /// Computes `layers` only, of one expanded span: so other steps need not wait
+  /// for all of it. From layer 0 on, call by call, up to layers(): only then
+  /// there are logits, and the bits are those of one Step. Steps of other
+  /// sequences may come between; a call with layers.begin == 0 drops what an
+  /// earlier one left unfinished.
+  virtual void StepLayers(const StepSpan& span, WorkRange layers,
+                          LogitsConsumer consume) = 0;
 };
 
 }  // namespace mlad

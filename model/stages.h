@@ -12,8 +12,12 @@ namespace mlad {
 
 // Once a step, before the layers.
 
-/// x = embedding rows of the tokens; rotations of their positions.
+/// x = embedding rows of the tokens.
 void RunEmbed(StepState& state, const WorkerContext& worker);
+/// In the place of RunEmbed when the step goes on with a span: x = parked.
+void RunUnpark(StepState& state, const WorkerContext& worker);
+/// Rotations of the tokens' positions.
+void RunRotations(StepState& state, const WorkerContext& worker);
 
 // Per layer: attention.
 
@@ -62,6 +66,8 @@ void RunFeedForwardDown(StepState& state, int64_t layer,
 /// Logits of the rows that want them, some rows at a time; worker 0 of node 0
 /// hands them to the consumer while the others wait.
 void RunLogits(StepState& state, const WorkerContext& worker);
+/// In the place of RunLogits when layers are left: parked = x.
+void RunPark(StepState& state, const WorkerContext& worker);
 
 // Shared by the stages.
 

@@ -61,6 +61,7 @@ SharedBuffers LayOutShared(const Hyperparameters& shape,
   const int64_t pass = limits.absorbed_rows;
   SharedBuffers b;
   b.x = memory.Take<float>(t * shape.hidden_size);
+  b.parked = memory.Take<float>(limits.chunk_tokens * shape.hidden_size);
   b.rotations = memory.Take<float>(t * shape.qk_rope_head_dim);
   const auto lay_attention = [&] {
     b.q_a = memory.Take<float>(t * shape.q_lora_rank);

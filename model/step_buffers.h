@@ -23,6 +23,8 @@ namespace mlad {
 /// memory, here and in NodeBuffers: a barrier lies between.
 struct SharedBuffers {
   float* x = nullptr;           // [T, hidden], the residual stream
+  float* parked = nullptr;      // [chunk_tokens, hidden], x of a span whose
+                                // further layers come later
   float* rotations = nullptr;   // [T, qk_rope_head_dim], cos and sin
   float* q_a = nullptr;         // [T, q_lora_rank]
   float* kv_a = nullptr;        // [T, latent_row_elements]

@@ -46,6 +46,7 @@ struct StepState {
 
   StepPlan plan;
   const LogitsConsumer* consume = nullptr;  // of the running step
+  WorkRange layers;                         // that the running step computes
 
   StepState(const RopeConfig& rope_config, const StepLimits& limits)
       : rope(rope_config), plan(limits) {}

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 
+#include "base/check.h"
 #include "model/stages.h"
 
 namespace mlad {
@@ -17,6 +18,18 @@ Transformer::Transformer(Executor& executor, std::unique_ptr<StepState> state)
 
 void Transformer::Step(absl::Span<const StepSpan> spans,
                        LogitsConsumer consume) {
+  Run(spans, {0, layers()}, consume);
+}
+
+void Transformer::StepLayers(const StepSpan& span, WorkRange layers,
+                             LogitsConsumer consume) {
+  MLAD_CHECK(span.expanded && layers.begin < layers.end);
+  Run(absl::MakeConstSpan(&span, 1), layers, consume);
+}
+
+void Transformer::Run(absl::Span<const StepSpan> spans, WorkRange layers,
+                      LogitsConsumer consume) {
+  state_->layers = layers;
   state_->plan.Build(spans);
   state_->consume = &consume;
   ExpertReplicas* const replicas = state_->expert_replicas.get();
@@ -56,14 +69,23 @@ std::vector<Stage> Transformer::MakeProgram() {
   std::vector<Stage> program;
   program.push_back(
       {"embed", [state = state_.get()](const WorkerContext& worker) {
-         RunEmbed(*state, worker);
+         if (state->layers.begin == 0) {
+           RunEmbed(*state, worker);
+         } else {
+           RunUnpark(*state, worker);
+         }
+         RunRotations(*state, worker);
        }});
   for (int64_t i = 0; i < state_->shape.num_hidden_layers; ++i) {
     AddLayer(i, program);
   }
   program.push_back(
       {"logits", [state = state_.get()](const WorkerContext& worker) {
-         RunLogits(*state, worker);
+         if (state->layers.end == state->shape.num_hidden_layers) {
+           RunLogits(*state, worker);
+         } else {
+           RunPark(*state, worker);
+         }
        }});
   if (state_->expert_replicas != nullptr) {
     program.push_back(
@@ -80,6 +102,9 @@ void Transformer::AddLayer(int64_t layer, std::vector<Stage>& program) {
     program.push_back(
         {absl::StrCat(name, ".", layer),
          [state = state_.get(), layer, run](const WorkerContext& worker) {
+           if (layer < state->layers.begin || layer >= state->layers.end) {
+             return;
+           }
            run(*state, layer, worker);
          },
          end});

@@ -33,6 +33,9 @@ class Transformer final : public LanguageModel {
     return state_->plan.limits().spans;
   }
   void Step(absl::Span<const StepSpan> spans, LogitsConsumer consume) override;
+  int64_t layers() const override { return state_->shape.num_hidden_layers; }
+  void StepLayers(const StepSpan& span, WorkRange layers,
+                  LogitsConsumer consume) override;
 
   /// Bytes that the node's workers have read in all steps so far; may be asked
   /// for at any time, on any thread.
@@ -53,6 +56,8 @@ class Transformer final : public LanguageModel {
     std::atomic<int64_t> remote_bytes{0};
   };
 
+  void Run(absl::Span<const StepSpan> spans, WorkRange layers,
+           LogitsConsumer consume);
   std::vector<Stage> MakeProgram();
   void AddLayer(int64_t layer, std::vector<Stage>& program);
   void PublishTraffic();

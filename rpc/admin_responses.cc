@@ -34,6 +34,22 @@ void FillEngineStats(const EngineStats& stats, v1::EngineStats& out) {
   out.set_tokens_per_s(stats.tokens_per_s);
   out.set_prompt_tokens_per_s(stats.prompt_tokens_per_s);
   out.set_step_time_ms(absl::ToDoubleMilliseconds(stats.step_time));
+  out.set_cached_tokens(stats.cached_tokens);
+  const int64_t read_or_found = stats.prompt_tokens + stats.cached_tokens;
+  if (read_or_found > 0) {
+    out.set_cache_hit_rate(static_cast<double>(stats.cached_tokens) /
+                           static_cast<double>(read_or_found));
+  }
+  out.set_cached_pages(stats.cached_pages);
+  out.set_evicted_pages(stats.evicted_pages);
+  out.set_preemptions(stats.preemptions);
+  out.set_token_gap_p50_ms(absl::ToDoubleMilliseconds(stats.token_gaps.p50));
+  out.set_token_gap_p99_ms(absl::ToDoubleMilliseconds(stats.token_gaps.p99));
+  out.set_token_gap_max_ms(absl::ToDoubleMilliseconds(stats.token_gaps.max));
+  if (stats.max_token_gap != absl::InfiniteDuration()) {
+    out.set_max_token_gap_ms(absl::ToDoubleMilliseconds(stats.max_token_gap));
+  }
+  out.set_late_tokens(stats.late_tokens);
 }
 
 void FillNodeStats(const NodePlan& plan, const NodeCounters& counters,

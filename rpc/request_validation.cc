@@ -110,6 +110,7 @@ absl::StatusOr<GenerationRequest> ReadGenerationOptions(
                         ReadTokenIds(options.stop_token_ids(), vocab_size,
                                      "options.stop_token_ids"));
   request.ignore_eos = options.ignore_eos();
+  request.exact_reuse = options.exact_reuse();
   if (options.has_logprobs()) {
     if (options.logprobs() < 0 || options.logprobs() > kMaxLogprobs) {
       return OutOfRange("options.logprobs", options.logprobs(),

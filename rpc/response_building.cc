@@ -81,6 +81,7 @@ v1::GenerateResponse FinishResponse(const FinishEvent& event) {
   usage.set_prompt_tokens(event.usage.prompt_tokens);
   usage.set_completion_tokens(event.usage.completion_tokens);
   usage.set_cached_tokens(event.usage.cached_tokens);
+  usage.set_inexact_tokens(event.usage.inexact_tokens);
 
   v1::Timings& timings = *finish.mutable_timings();
   timings.set_queued_ms(absl::ToDoubleMilliseconds(event.timings.queued));

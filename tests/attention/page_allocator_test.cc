@@ -129,6 +129,27 @@ TEST(PageAllocator, ReleasedTablesAreEmptyAndCanGrowAgain) {
   EXPECT_EQ(allocator.capacity_pages(0), 4);
 }
 
+TEST(PageAllocator, APageIsFreeWhenItsLastHolderDropsIt) {
+  PageAllocator allocator({2});
+  PageTable table = allocator.NewTable();
+  ASSERT_TRUE(allocator.Grow(table, 2 * kPagePositions).ok());
+  const PageRef shared = table.pages[1];
+  allocator.Share(shared);
+  allocator.Share(shared);
+  allocator.Release(table);
+  EXPECT_EQ(allocator.used_pages(0), 1);
+  EXPECT_EQ(allocator.free_pages(0), 1);
+  allocator.Drop(shared);
+  EXPECT_EQ(allocator.used_pages(0), 1);
+  PageTable other = allocator.NewTable();
+  EXPECT_FALSE(allocator.Grow(other, 2 * kPagePositions).ok());
+  allocator.Drop(shared);
+  EXPECT_EQ(allocator.used_pages(0), 0);
+  ASSERT_TRUE(allocator.Grow(other, 2 * kPagePositions).ok());
+  EXPECT_NE(other.pages[0], other.pages[1]);
+  allocator.Release(other);
+}
+
 // Four threads fight for fewer pages than they want; every page is marked by
 // its holder, so a page held twice is seen by ThreadSanitizer and by the check.
 TEST(PageAllocator, ThreadsGrowAndReleaseConcurrently) {

@@ -4,7 +4,7 @@
 
 #include "tests/engine/engine_fixture.h"
 
-#include "engine/page_reservation.h"
+#include "engine/sequence_pages.h"
 
 namespace mlad {
 namespace {
@@ -94,7 +94,8 @@ TEST_F(Admission, RefusesWhenTheQueueIsFull) {
 }
 
 TEST_F(Admission, QueuesWhenTheCacheIsFullAndLosesNothing) {
-  // 4 pages: two requests of two pages run, the others wait.
+  // 4 pages: two prompts of a page run and may each need another one, so the
+  // others wait.
   Start({}, {}, 2);
   model_->Hold();
   std::vector<Submitted> requests;
@@ -102,7 +103,7 @@ TEST_F(Admission, QueuesWhenTheCacheIsFullAndLosesNothing) {
     requests.push_back(Generate(Greedy(Prompt(30, i), 30)));
   }
   model_->AwaitStep();
-  model_->Allow(3);
+  model_->Allow(12);
   model_->AwaitStep();
   EXPECT_EQ(UsedPages(), 4);
   EXPECT_EQ(engine_->stats().running, 2);
@@ -117,9 +118,10 @@ TEST_F(Admission, QueuesWhenTheCacheIsFullAndLosesNothing) {
 TEST_F(Admission, NobodyOvertakesALargeRequest) {
   Start({}, {}, 2);
   model_->Hold();
-  const auto running = Generate(Greedy(Prompt(30), 30));  // two of four pages
+  const auto running =
+      Generate(Greedy(Prompt(30), 30));  // may need two of four
   model_->AwaitStep();
-  const auto large = Generate(Greedy(Prompt(60), 60));  // all four
+  const auto large = Generate(Greedy(Prompt(90), 30));  // three, later four
   const auto small = Generate(Greedy(Prompt(3), 2));    // would fit now
   model_->Allow(20);
   model_->AwaitStep();
@@ -128,7 +130,7 @@ TEST_F(Admission, NobodyOvertakesALargeRequest) {
   large.recorder->on_token = [&] { EXPECT_FALSE(small.recorder->finished()); };
   model_->Release();
   small.recorder->Await();
-  EXPECT_EQ(large.recorder->Event().usage.completion_tokens, 60);
+  EXPECT_EQ(large.recorder->Event().usage.completion_tokens, 30);
 }
 
 TEST_F(Admission, WaitsForPagesThatOthersHold) {
@@ -204,7 +206,7 @@ TEST_F(Admission, OptionsOutOfRangeAreRefused) {
   EXPECT_EQ(create(Options(), none), absl::StatusCode::kInvalidArgument);
 }
 
-TEST(PageReservation, FindsTheLongestSequenceOfUnevenNodes) {
+TEST(SequencePages, FindsTheLongestSequenceOfUnevenNodes) {
   // Pages alternate between two nodes: the smaller one bounds them, but the
   // larger one may begin.
   EXPECT_EQ(LongestSequence(PageAllocator({3, 5}), 10'000), 7 * kPagePositions);
@@ -212,18 +214,6 @@ TEST(PageReservation, FindsTheLongestSequenceOfUnevenNodes) {
   EXPECT_EQ(LongestSequence(PageAllocator({3, 3}), 100), 100);
   EXPECT_EQ(LongestSequence(PageAllocator({0, 1}), 100), kPagePositions);
   EXPECT_EQ(LongestSequence(PageAllocator({0, 0}), 100), 0);
-}
-
-TEST(PageReservation, TriesEveryFirstNode) {
-  PageAllocator pages({0, 1, 0, 0});
-  for (int i = 0; i < 8; ++i) {
-    PageTable table;
-    EXPECT_TRUE(ReservePages(pages, 5, table));
-    PageTable other;
-    EXPECT_FALSE(ReservePages(pages, 5, other));
-    EXPECT_TRUE(other.pages.empty());
-    pages.Release(table);
-  }
 }
 
 }  // namespace

@@ -17,23 +17,53 @@ uint64_t Mix(uint64_t value) {  // the finaliser of SplitMix64
 
 void FakeModel::Step(absl::Span<const StepSpan> spans, LogitsConsumer consume) {
   AwaitPermission();
+  if (on_step) on_step(spans, {0, shape_.layers});
   int64_t tokens = 0;
   std::set<const PageTable*> tables;
   for (const StepSpan& span : spans) {
     CheckSpan(span);
     tokens += static_cast<int64_t>(span.tokens.size());
     Check(tables.insert(span.pages).second, "a sequence has two spans");
+    Check(partial_ != span.pages, "a span whose layers are being computed");
   }
   Check(!spans.empty(), "an empty step");
   Check(static_cast<int64_t>(spans.size()) <= shape_.step_spans,
         "too many spans");
   Check(tokens <= shape_.step_tokens, "too many tokens");
+  Compute(spans, consume);
+}
+
+void FakeModel::StepLayers(const StepSpan& span, WorkRange layers,
+                           LogitsConsumer consume) {
+  AwaitPermission();
+  if (on_step) on_step(absl::MakeConstSpan(&span, 1), layers);
+  CheckSpan(span);
+  Check(span.expanded, "layers of an absorbed span");
+  Check(layers.begin == 0 ||
+            (partial_ == span.pages && layers.begin == next_layer_),
+        "layers that do not follow");
+  Check(layers.begin < layers.end && layers.end <= shape_.layers,
+        "layers that do not exist");
+  partial_ = span.pages;
+  next_layer_ = layers.end;
+  if (layers.end == shape_.layers) {
+    partial_ = nullptr;
+    Compute(absl::MakeConstSpan(&span, 1), consume);
+    return;
+  }
+  const std::lock_guard lock(mutex_);
+  ++steps_;
+}
+
+void FakeModel::Compute(absl::Span<const StepSpan> spans,
+                        LogitsConsumer consume) {
   for (size_t s = 0; s < spans.size(); ++s) {
     const StepSpan& span = spans[s];
     const int64_t count = static_cast<int64_t>(span.tokens.size());
     std::vector<FakeRow> rows;
     for (int64_t p = 0; p < span.start_position; ++p) {
       rows.push_back(Row(*span.pages, p));
+      Check(rows.back().token >= 0, "a position before the span is unknown");
     }
     for (int64_t i = 0; i < count; ++i) {
       rows.push_back({span.tokens[i], span.expanded});
@@ -53,15 +83,7 @@ void FakeModel::CheckSpan(const StepSpan& span) {
   Check(count > 0, "an empty span");
   Check(span.start_position + count <= span.pages->capacity_tokens(),
         "a span beyond its pages");
-  // A table's address may be an earlier sequence's; a new one starts at 0.
-  int64_t& next = next_position_[span.pages];
-  Check(span.start_position == next || span.start_position == 0,
-        "a span does not continue where the cache ends");
-  next = span.start_position + count;
-  if (span.expanded) {
-    Check(count == shape_.chunk && span.start_position % shape_.chunk == 0,
-          "an expanded span is no complete chunk");
-  }
+  Check(!span.expanded || count <= shape_.chunk, "an expanded span too long");
   for (const int32_t token : span.tokens) {
     Check(token >= 0 && token < shape_.vocab, "an id beyond the vocabulary");
   }

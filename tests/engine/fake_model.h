@@ -22,6 +22,7 @@ struct FakeModelShape {
   int64_t chunk = 8;
   int64_t step_tokens = 12;
   int64_t step_spans = 4;
+  int64_t layers = 4;
 };
 
 /// What the fake cache holds of a position. The form counts: absorbed and
@@ -44,7 +45,14 @@ class FakeModel final : public LanguageModel {
   int64_t prompt_chunk_tokens() const override { return shape_.chunk; }
   int64_t max_step_tokens() const override { return shape_.step_tokens; }
   int64_t max_step_spans() const override { return shape_.step_spans; }
+  int64_t layers() const override { return shape_.layers; }
   void Step(absl::Span<const StepSpan> spans, LogitsConsumer consume) override;
+  void StepLayers(const StepSpan& span, WorkRange layers,
+                  LogitsConsumer consume) override;
+
+  /// Called within each step, whose layers it computes: to let time pass. Set
+  /// before the first one.
+  std::function<void(absl::Span<const StepSpan>, WorkRange)> on_step;
 
   /// Steps wait from now on until they are allowed.
   void Hold();
@@ -69,12 +77,14 @@ class FakeModel final : public LanguageModel {
   void Check(bool promise, const std::string& complaint);
   void CheckSpan(const StepSpan& span);
   void AwaitPermission();
+  void Compute(absl::Span<const StepSpan> spans, LogitsConsumer consume);
   FakeRow& Row(const PageTable& pages, int64_t position);
 
   const FakeModelShape shape_;
   const Script script_;
   std::map<std::pair<int32_t, int32_t>, std::vector<FakeRow>> cache_;
-  std::map<const PageTable*, int64_t> next_position_;
+  const PageTable* partial_ = nullptr;  // has layers left
+  int64_t next_layer_ = 0;
 
   mutable std::mutex mutex_;  // of the rest
   std::condition_variable changed_;

@@ -2,6 +2,7 @@
 
 #include <map>
 #include <memory>
+#include <tuple>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -12,8 +13,12 @@ namespace {
 /// Generates for ever, one fixed token at a time.
 class TestSequence final : public Sequence {
  public:
-  explicit TestSequence(int64_t prompt_tokens)
-      : Sequence({}, std::vector<int32_t>(prompt_tokens, 1)) {}
+  TestSequence(int64_t prompt_tokens, int64_t chunk_tokens)
+      : Sequence(TermsOf(chunk_tokens),
+                 std::vector<int32_t>(prompt_tokens, 1)) {
+    Start(absl::UnixEpoch());
+  }
+  int64_t ReusableTokens() const override { return 0; }
   void TakeLogits(int64_t /*position*/,
                   absl::Span<const float> /*logits*/) override {}
   std::function<void()> End(Ending /*ending*/, absl::Time /*now*/) override {
@@ -21,12 +26,17 @@ class TestSequence final : public Sequence {
   }
 
  protected:
+  static Terms TermsOf(int64_t chunk_tokens) {
+    Terms terms;
+    terms.chunk_tokens = chunk_tokens;
+    return terms;
+  }
   LogitsWanted WantedLogits(int64_t /*end*/) const override {
     return LogitsWanted::kNone;
   }
   void ReportProgress(int64_t /*done*/, int64_t /*total*/) override {}
   bool AfterStep(absl::Time /*now*/) override {
-    if (!reading_prompt()) Append(2);
+    if (!reading()) Append(2);
     return false;
   }
 };
@@ -47,34 +57,37 @@ class SchedulerTest : public testing::Test {
  protected:
   SchedulerTest() { Limit({8, 16, 4}); }
   void Limit(const Scheduler::Limits& limits) {
+    chunk_ = limits.chunk_tokens;
+    reading_ = {chunk_, chunk_, false};
     scheduler_ = std::make_unique<Scheduler>(limits);
   }
   int Add(int64_t prompt_tokens) {
-    sequences_.push_back(std::make_unique<TestSequence>(prompt_tokens));
+    sequences_.push_back(std::make_unique<TestSequence>(prompt_tokens, chunk_));
     scheduler_->Add(sequences_.back().get());
     return static_cast<int>(sequences_.size()) - 1;
   }
   /// Adds one whose prompt has been read.
   int AddGenerating() {
-    sequences_.push_back(std::make_unique<TestSequence>(1));
+    sequences_.push_back(std::make_unique<TestSequence>(1, chunk_));
     sequences_.back()->Advance(1, absl::UnixEpoch());
     scheduler_->Add(sequences_.back().get());
     return static_cast<int>(sequences_.size()) - 1;
   }
+  Planned Describe(const StepSpan& span, const Sequence* owner) {
+    const auto found = std::find_if(
+        sequences_.begin(), sequences_.end(),
+        [&](const auto& sequence) { return sequence.get() == owner; });
+    EXPECT_EQ(span.pages, &owner->pages());
+    return {static_cast<int>(found - sequences_.begin()), span.start_position,
+            static_cast<int64_t>(span.tokens.size()), span.expanded};
+  }
   /// Plans a step and takes it.
   std::vector<Planned> Step() {
-    scheduler_->PlanStep();
+    scheduler_->PlanStep(reading_);
     std::vector<Planned> planned;
     for (size_t i = 0; i < scheduler_->spans().size(); ++i) {
-      const StepSpan& span = scheduler_->spans()[i];
-      Sequence* owner = scheduler_->sequences()[i];
-      const auto found = std::find_if(
-          sequences_.begin(), sequences_.end(),
-          [&](const auto& sequence) { return sequence.get() == owner; });
-      EXPECT_EQ(span.pages, &owner->pages());
       planned.push_back(
-          {static_cast<int>(found - sequences_.begin()), span.start_position,
-           static_cast<int64_t>(span.tokens.size()), span.expanded});
+          Describe(scheduler_->spans()[i], scheduler_->sequences()[i]));
     }
     for (const Planned& span : planned) {
       sequences_[span.sequence]->Advance(span.tokens, absl::UnixEpoch());
@@ -84,6 +97,8 @@ class SchedulerTest : public testing::Test {
 
   std::vector<std::unique_ptr<TestSequence>> sequences_;
   std::unique_ptr<Scheduler> scheduler_;
+  int64_t chunk_ = 0;
+  Scheduler::Reading reading_;  // of the next steps
 };
 
 using testing::ElementsAre;
@@ -139,8 +154,21 @@ TEST_F(SchedulerTest, ShortPromptsShareAStepUpToAChunk) {
                           Planned{2, 1, 4, false}));
 }
 
-TEST_F(SchedulerTest, AChunkThatDoesNotFitGoesFirstInTheNextStep) {
+TEST_F(SchedulerTest, AChunkIsCutToWhatGenerationsLeave) {
   Limit({8, 9, 4});
+  const int a = AddGenerating();
+  const int b = AddGenerating();
+  const int reader = Add(16);
+  EXPECT_THAT(Step(),
+              ElementsAre(Planned{a, 1, 1, false}, Planned{b, 1, 1, false},
+                          Planned{reader, 0, 7, true}));
+  EXPECT_THAT(Step(),
+              ElementsAre(Planned{a, 2, 1, false}, Planned{b, 2, 1, false},
+                          Planned{reader, 7, 7, true}));
+}
+
+TEST_F(SchedulerTest, ReadersWaitForAStepWithoutSpans) {
+  Limit({8, 16, 2});
   const int a = AddGenerating();
   const int b = AddGenerating();
   const int reader = Add(16);
@@ -150,8 +178,72 @@ TEST_F(SchedulerTest, AChunkThatDoesNotFitGoesFirstInTheNextStep) {
                                   Planned{a, 2, 1, false}));
   EXPECT_THAT(Step(),
               ElementsAre(Planned{b, 2, 1, false}, Planned{a, 3, 1, false}));
-  EXPECT_THAT(Step(), ElementsAre(Planned{reader, 8, 8, true},
-                                  Planned{b, 3, 1, false}));
+}
+
+TEST_F(SchedulerTest, ReadsNoMoreThanToldTo) {
+  AddGenerating();
+  const int reader = Add(20);
+  reading_ = {3, 2, false};
+  for (const auto& [start, count, expanded] :
+       std::vector<std::tuple<int64_t, int64_t, bool>>{{0, 3, true},
+                                                       {3, 3, true},
+                                                       {6, 3, true},
+                                                       {9, 3, true},
+                                                       {12, 3, true},
+                                                       {15, 1, true},
+                                                       {16, 2, false},
+                                                       {18, 2, false}}) {
+    EXPECT_THAT(Step(),
+                testing::Contains(Planned{reader, start, count, expanded}));
+  }
+  EXPECT_FALSE(sequences_[reader]->reading());
+}
+
+TEST_F(SchedulerTest, ReadsNothingWhenToldSo) {
+  const int generating = AddGenerating();
+  const int reader = Add(20);
+  reading_ = {};
+  EXPECT_THAT(Step(), ElementsAre(Planned{generating, 1, 1, false}));
+  scheduler_->Remove(sequences_[generating].get());
+  EXPECT_THAT(Step(), testing::IsEmpty());
+  reading_ = {8, 8, false};
+  EXPECT_THAT(Step(), ElementsAre(Planned{reader, 0, 8, true}));
+}
+
+TEST_F(SchedulerTest, FormsShareAStepInProportion) {
+  AddGenerating();
+  const int tail = Add(2);
+  const int other = Add(3);
+  reading_ = {8, 4, false};
+  EXPECT_THAT(Step(),
+              ElementsAre(Planned{0, 1, 1, false}, Planned{tail, 0, 2, false},
+                          Planned{other, 0, 2, false}));
+}
+
+TEST_F(SchedulerTest, AChunkIsNotCutForAnother) {
+  const int tail = Add(2);
+  const int chunk = Add(8);
+  EXPECT_THAT(Step(), ElementsAre(Planned{tail, 0, 2, false}));
+  EXPECT_THAT(Step(), ElementsAre(Planned{tail, 2, 1, false},
+                                  Planned{chunk, 0, 8, true}));
+}
+
+TEST_F(SchedulerTest, GivesOneExpandedSpanApart) {
+  const int generating = AddGenerating();
+  const int reader = Add(20);
+  const int other = Add(16);
+  reading_ = {5, 4, true};
+  EXPECT_THAT(Step(), ElementsAre(Planned{generating, 1, 1, false}));
+  ASSERT_TRUE(scheduler_->apart().has_value());
+  EXPECT_EQ(Describe(scheduler_->apart()->span, scheduler_->apart()->sequence),
+            (Planned{reader, 0, 5, true}));
+  // It has had its turn.
+  Step();
+  ASSERT_TRUE(scheduler_->apart().has_value());
+  EXPECT_EQ(scheduler_->apart()->sequence, sequences_[other].get());
+  reading_ = {};
+  Step();
+  EXPECT_FALSE(scheduler_->apart().has_value());
 }
 
 TEST_F(SchedulerTest, ATailIsCutToWhatGenerationsLeave) {
@@ -198,7 +290,7 @@ TEST_F(SchedulerTest, NewcomersDoNotStarveALongPrompt) {
     }
     // Those that have been read leave, so that spans are free.
     for (size_t i = 1; i < sequences_.size(); ++i) {
-      if (!sequences_[i]->reading_prompt()) {
+      if (!sequences_[i]->reading()) {
         scheduler_->Remove(sequences_[i].get());
       }
     }
@@ -233,10 +325,7 @@ TEST_F(SchedulerTest, KeepsTheLimitsWhateverComes) {
       for (const Planned& span : planned) {
         tokens += span.tokens;
         EXPECT_GT(span.tokens, 0);
-        if (span.expanded) {
-          EXPECT_EQ(span.tokens, limits.chunk_tokens);
-          EXPECT_EQ(span.start % limits.chunk_tokens, 0);
-        }
+        EXPECT_LE(span.tokens, limits.chunk_tokens);
       }
       EXPECT_FALSE(planned.empty());
       EXPECT_LE(tokens, limits.max_step_tokens);

@@ -1,0 +1,56 @@
+// The pages of the running sequences: shared ones for what the prefix cache
+// has, their own for the rest.
+#pragma once
+
+#include <cstdint>
+
+#include "attention/latent_cache.h"
+#include "engine/prefix_cache.h"
+#include "engine/sequence.h"
+
+namespace mlad {
+
+/// The longest sequence, up to `limit` tokens, that the cache holds when empty.
+int64_t LongestSequence(const PageAllocator& pages, int64_t limit);
+
+/// Gives pages to sequences and takes them back; what is unused for longest
+/// makes room. A sequence's complete pages are found by others from the step
+/// on in which they were computed. Used by one thread at a time.
+class SequencePages {
+ public:
+  explicit SequencePages(PageAllocator& pages) : pages_(pages), cache_(pages) {}
+
+  /// Pages for all tokens of a sequence that has none, with as much as possible
+  /// taken over from the cache, if `spare` more pages can be had then. False,
+  /// changing nothing, if not. After Release() the forms stay those of the
+  /// first time.
+  bool Begin(Sequence& sequence, int64_t spare);
+  /// Room for `tokens` tokens; false, changing nothing, when there is none.
+  bool Extend(Sequence& sequence, int64_t tokens);
+  /// Takes over what others have computed since, for a sequence that reads.
+  void TakeOver(Sequence& sequence);
+  /// Offers the pages that the last step has completed to others.
+  void Offer(Sequence& sequence);
+  /// Complete pages stay in the cache, as long as there is room.
+  void Release(Sequence& sequence);
+
+  /// Held by the cache alone.
+  int64_t evictable_pages() const;
+  int64_t evictions() const { return cache_.evictions(); }
+
+ private:
+  /// First nodes in the order in which they are tried.
+  int FirstNode(const Sequence& sequence, int attempt) const;
+  bool BeginWith(Sequence& sequence, const PrefixCache::Match& match,
+                 int64_t spare);
+  PrefixCache::Key KeyOf(const Sequence& sequence, int64_t page) const;
+  /// Makes the page the sequence's own instead of the one in its table.
+  void Replace(Sequence& sequence, int64_t page, PrefixCache::Entry* entry);
+  /// Evicts as much as is needed.
+  bool Grow(PageTable& table, int64_t tokens, int64_t spare);
+
+  PageAllocator& pages_;
+  PrefixCache cache_;
+};
+
+}  // namespace mlad
