@@ -126,7 +126,7 @@ TEST_P(PromptPieces, HaveTheBitsOfWholeChunks) {
       RunnerOptions options;
       options.kv_type = GetParam();
       options.nodes = nodes;
-      options.threads_per_node = nodes;
+      options.threads_per_node = 3 - nodes;
       options.chunk_tokens = kChunk;
       ModelRunner runner(path, options);
       const std::vector<int32_t> prompt =
