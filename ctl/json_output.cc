@@ -40,6 +40,7 @@ nlohmann::json ToJson(const v1::Stats& stats) {
                      {"kv_bytes_used", node.kv_bytes_used()},
                      {"kv_bytes_capacity", node.kv_bytes_capacity()},
                      {"kv_pages_used", node.kv_pages_used()},
+                     {"kv_pages_cached", node.kv_pages_cached()},
                      {"tokens_per_s", node.tokens_per_s()},
                      {"local_bytes", node.local_bytes()},
                      {"remote_bytes", node.remote_bytes()},

@@ -147,7 +147,8 @@ struct EngineStats {
   absl::Duration round_time;  // for which the engine has been at its current
                               // round, a step and what belongs to it; 0: idle
   int64_t cached_tokens = 0;  // found in the cache instead of being read
-  int64_t cached_pages = 0;   // kept for later requests, free when needed
+  // Kept for later requests and free when needed, of each node.
+  std::vector<int64_t> cached_pages;
   int64_t evicted_pages = 0;
   int64_t preemptions = 0;  // sequences that gave their pages to others
   TokenGaps token_gaps;

@@ -164,12 +164,12 @@ void SequencePages::Release(Sequence& sequence) {
   sequence.SetLastEntry(nullptr);
 }
 
-int64_t SequencePages::evictable_pages() const {
-  int64_t sum = 0;
+std::vector<int64_t> SequencePages::evictable_pages() const {
+  std::vector<int64_t> pages(pages_.nodes());
   for (int node = 0; node < pages_.nodes(); ++node) {
-    sum += cache_.evictable_pages(node);
+    pages[node] = cache_.evictable_pages(node);
   }
-  return sum;
+  return pages;
 }
 
 }  // namespace mlad

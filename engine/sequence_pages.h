@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "attention/latent_cache.h"
 #include "engine/prefix_cache.h"
@@ -34,8 +35,8 @@ class SequencePages {
   /// Complete pages stay in the cache, as long as there is room.
   void Release(Sequence& sequence);
 
-  /// Held by the cache alone.
-  int64_t evictable_pages() const;
+  /// Of each node, held by the cache alone.
+  std::vector<int64_t> evictable_pages() const;
   int64_t evictions() const { return cache_.evictions(); }
 
  private:

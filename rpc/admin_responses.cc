@@ -1,6 +1,7 @@
 #include "rpc/admin_responses.h"
 
 #include <algorithm>
+#include <numeric>
 #include <string>
 #include <vector>
 
@@ -40,7 +41,8 @@ void FillEngineStats(const EngineStats& stats, v1::EngineStats& out) {
     out.set_cache_hit_rate(static_cast<double>(stats.cached_tokens) /
                            static_cast<double>(read_or_found));
   }
-  out.set_cached_pages(stats.cached_pages);
+  out.set_cached_pages(std::accumulate(stats.cached_pages.begin(),
+                                       stats.cached_pages.end(), int64_t{0}));
   out.set_evicted_pages(stats.evicted_pages);
   out.set_preemptions(stats.preemptions);
   out.set_token_gap_p50_ms(absl::ToDoubleMilliseconds(stats.token_gaps.p50));
@@ -52,16 +54,21 @@ void FillEngineStats(const EngineStats& stats, v1::EngineStats& out) {
   out.set_late_tokens(stats.late_tokens);
 }
 
+/// `cached_pages`: as the engine has told a moment before.
 void FillNodeStats(const NodePlan& plan, const NodeCounters& counters,
-                   int64_t kv_page_bytes, v1::NodeStats& out) {
+                   int64_t kv_page_bytes, int64_t cached_pages,
+                   v1::NodeStats& out) {
+  const int64_t used =
+      std::max<int64_t>(counters.kv_pages_used - cached_pages, 0);
   out.set_node(plan.description.node);
   out.mutable_cpus()->Add(plan.description.cpus.begin(),
                           plan.description.cpus.end());
   out.set_simulated(plan.description.simulated);
   out.set_weights_bytes(plan.weights_bytes);
-  out.set_kv_bytes_used(counters.kv_pages_used * kv_page_bytes);
+  out.set_kv_bytes_used(used * kv_page_bytes);
   out.set_kv_bytes_capacity(plan.kv_bytes_capacity);
-  out.set_kv_pages_used(counters.kv_pages_used);
+  out.set_kv_pages_used(used);
+  out.set_kv_pages_cached(cached_pages);
   out.set_local_bytes(counters.local_bytes);
   out.set_remote_bytes(counters.remote_bytes);
   out.set_misplaced_pages(counters.misplaced_pages);
@@ -103,13 +110,16 @@ v1::Stats MakeStats(const ServerState& state) {
   stats.set_weights_bytes(plan.weights_bytes);
   stats.set_compute_bytes(plan.compute_bytes);
   stats.set_kv_bytes_capacity(plan.kv_bytes_capacity);
-  FillEngineStats(model->engine().stats(), *stats.mutable_engine());
+  const EngineStats engine = model->engine().stats();
+  FillEngineStats(engine, *stats.mutable_engine());
 
   const std::vector<NodeCounters> counters = model->node_counters();
   int64_t kv_bytes_used = 0;
   for (size_t i = 0; i < std::min(plan.nodes.size(), counters.size()); ++i) {
     v1::NodeStats& node = *stats.add_nodes();
-    FillNodeStats(plan.nodes[i], counters[i], plan.kv_page_bytes, node);
+    const int64_t cached =
+        i < engine.cached_pages.size() ? engine.cached_pages[i] : 0;
+    FillNodeStats(plan.nodes[i], counters[i], plan.kv_page_bytes, cached, node);
     node.set_tokens_per_s(stats.engine().tokens_per_s());
     kv_bytes_used += node.kv_bytes_used();
   }

@@ -42,7 +42,8 @@ struct NodeCounters {
   int64_t busy_ns = 0;          // in kernels, all workers
   int64_t barrier_ns = 0;       // waiting within steps, all workers
   int64_t misplaced_pages = 0;  // memory pages on another node than planned
-  int64_t kv_pages_used = 0;    // latent pages, now
+  int64_t kv_pages_used = 0;    // latent pages, now, those
+                                // that are only kept for later included
 };
 
 /// The routed experts of one layer.

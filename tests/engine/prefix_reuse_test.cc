@@ -1,4 +1,6 @@
 // What requests share of the cache, and that nobody can tell from the text.
+#include <numeric>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -124,7 +126,10 @@ TEST_F(PrefixReuse, WhatIsUnusedForLongestMakesRoom) {
   }
   EXPECT_EQ(Run(Greedy(Prompt(40, 10), 2), ids_).usage.cached_tokens, 0);
   EXPECT_GT(engine_->stats().evicted_pages, 0);
-  EXPECT_GT(engine_->stats().cached_pages, 0);
+  const std::vector<int64_t> cached = engine_->stats().cached_pages;
+  EXPECT_EQ(cached.size(), static_cast<size_t>(kNodes));
+  EXPECT_EQ(std::accumulate(cached.begin(), cached.end(), int64_t{0}),
+            UsedPages());
 }
 
 TEST_F(PrefixReuse, ScoresReadAllAndLeaveTheirPages) {
