@@ -4,7 +4,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -63,6 +65,8 @@ class PageAllocator {
   /// One more holder of a page that somebody holds; its rows must not be
   /// written any more.
   void Share(PageRef page);
+  /// Makes the caller the holder of a certain page; false when it is not free.
+  bool TakeFree(PageRef page);
   /// One holder less; of the last one, the page is free then.
   void Drop(PageRef page);
 
@@ -84,13 +88,22 @@ struct LatentCacheShape {
   int64_t row_elements = 0;  // kv_lora_rank + qk_rope_head_dim
 };
 
+/// Bytes beside each page of a cache that outlives the process, for whoever
+/// knows what the page holds. Zero at first.
+inline constexpr int64_t kPageNoteBytes = 192;
+
 /// The storage behind PageRefs.
 class LatentCache {
  public:
-  /// Errors: those of KvRowBytes and NodeRegion::Allocate.
+  /// `make` makes the node's memory, NodeRegion::Allocate by default. With
+  /// `with_notes` there is room for notes beside the pages.
+  /// Errors: those of KvRowBytes and of `make`.
+  using MakeRegion = std::function<absl::StatusOr<NodeRegion>(
+      int node, int64_t bytes, std::string_view purpose)>;
   static absl::StatusOr<std::unique_ptr<LatentCache>> Create(
       const Topology& topology, const LatentCacheShape& shape,
-      absl::Span<const int64_t> pages_per_node);
+      absl::Span<const int64_t> pages_per_node, MakeRegion make = nullptr,
+      bool with_notes = false);
 
   const LatentCacheShape& shape() const { return shape_; }
   int64_t row_bytes() const { return row_bytes_; }
@@ -109,11 +122,14 @@ class LatentCache {
            position % kPagePositions * row_bytes_;
   }
   absl::Span<const NodeRegion> regions() const { return regions_; }
+  /// [nodes], kPageNoteBytes for each page; empty without notes.
+  absl::Span<const NodeRegion> notes() const { return notes_; }
 
  private:
   LatentCacheShape shape_;
   int64_t row_bytes_ = 0;
   std::vector<NodeRegion> regions_;
+  std::vector<NodeRegion> notes_;
 };
 
 }  // namespace mlad

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <mutex>
 
 #include "absl/strings/str_cat.h"
@@ -110,6 +111,16 @@ void PageAllocator::Share(PageRef page) {
   int32_t& holders = state_->nodes[page.node].holders[page.index];
   MLAD_CHECK(holders > 0);
   ++holders;
+}
+
+bool PageAllocator::TakeFree(PageRef page) {
+  const std::lock_guard lock(state_->mutex);
+  NodePages& node = state_->nodes[page.node];
+  const auto found = std::find(node.free.begin(), node.free.end(), page.index);
+  if (found == node.free.end()) return false;
+  node.free.erase(found);
+  node.holders[page.index] = 1;
+  return true;
 }
 
 void PageAllocator::Drop(PageRef page) {

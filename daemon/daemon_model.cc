@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/status.h"
+#include "daemon/kept_model.h"
 #include "model/chat_template.h"
 
 namespace mlad {
@@ -97,12 +98,28 @@ absl::StatusOr<std::unique_ptr<DaemonModel>> DaemonModel::Load(
   load.progress = options.progress;
   load.cancel = options.cancel;
   // A refusal to plan costs no threads.
-  MLAD_RETURN_IF_ERROR(
-      PlanModel(*source.file, source.shape, *model->topology_, load).status());
+  MLAD_ASSIGN_OR_RETURN(
+      const ModelIdentity identity,
+      IdentifyModel(*source.file, source.shape, *model->topology_, load));
+  load.keep_memory = options.manager != nullptr;
+  load.kept_is_useless = options.on_stored_memory;
+  if (load.keep_memory) {
+    absl::StatusOr<KeptRegions> stored = TakeStored(*options.manager, identity);
+    if (stored.ok()) {
+      load.kept = *std::move(stored);
+    } else if (!absl::IsNotFound(stored.status())) {
+      options.on_stored_memory(stored.status());
+    }
+  }
   MLAD_ASSIGN_OR_RETURN(model->executor_, Executor::Create(*model->topology_));
   MLAD_ASSIGN_OR_RETURN(model->loaded_,
                         LoadedModel::Load(*source.file, *model->topology_,
                                           *model->executor_, load));
+  if (load.keep_memory && !model->is_warm()) {
+    const absl::Status status =
+        StoreForNext(*options.manager, identity, model->loaded_->kept());
+    if (!status.ok()) options.on_stored_memory(status);
+  }
   MLAD_RETURN_IF_ERROR(model->CheckPlacement());
   model->FillFacts(source, sizes, kv_type);
 
@@ -112,6 +129,9 @@ absl::StatusOr<std::unique_ptr<DaemonModel>> DaemonModel::Load(
   engine.max_queued = options.serve.max_queued;
   if (options.serve.max_token_gap_ms > 0) {
     engine.max_token_gap = absl::Milliseconds(options.serve.max_token_gap_ms);
+  }
+  for (const NodeRegion& notes : model->loaded_->cache().notes()) {
+    engine.page_notes.emplace_back(notes.data(), notes.bytes());
   }
   MLAD_ASSIGN_OR_RETURN(
       model->engine_,

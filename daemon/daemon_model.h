@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "daemon/model_source.h"
 #include "daemon/options.h"
+#include "daemon/service_manager.h"
 #include "engine/engine.h"
 #include "kernels/kernels.h"
 #include "model/loaded_model.h"
@@ -30,6 +31,11 @@ class DaemonModel final : public ServedModel {
     const KernelTable* kernels = nullptr;
     std::function<void(double)> progress;       // as LoadOptions::progress
     const std::atomic<bool>* cancel = nullptr;  // stops loading when true
+    /// Where the memory of an earlier process is found and this one's stored;
+    /// null: nowhere.
+    const ServiceManager* manager = nullptr;
+    /// Told what came of the memory that was stored.
+    std::function<void(const absl::Status&)> on_stored_memory;
   };
 
   /// Errors: those of Topology::Create, Executor::Create, Tokenizer::Create,
@@ -48,6 +54,8 @@ class DaemonModel final : public ServedModel {
   std::string_view isa() const override { return IsaName(kernels_->isa); }
 
   const Topology& topology() const { return *topology_; }
+  /// True when the weights are those of an earlier process.
+  bool is_warm() const { return loaded_->is_warm(); }
   /// Of all nodes, as found after loading.
   PlacementReport placement() const;
   std::vector<const NodeRegion*> memory() const { return loaded_->regions(); }

@@ -98,6 +98,12 @@ void AddServeOptions(CLI::App& serve, ServeOptions& options) {
       ->check(CLI::Range(0.0, 86400.0))
       ->capture_default_str();
   serve
+      .add_option("--keep-memory", options.keep_memory,
+                  "Under a service manager that stores descriptors: weights "
+                  "and cache outlive the process, so that a restart does not "
+                  "load")
+      ->capture_default_str();
+  serve
       .add_option("--log-level", options.log_level,
                   "debug, info, warning or error")
       ->check(CLI::IsMember({"debug", "info", "warning", "error"}))

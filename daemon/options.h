@@ -36,6 +36,8 @@ struct ServeOptions {
   int64_t max_queued = 256;
   double max_token_gap_ms = 1000;  // 0: none
   double drain_s = 30;
+  /// Under a service manager: memory outlives the process.
+  bool keep_memory = true;
   std::string log_level = "info";
 
   bool operator==(const ServeOptions&) const = default;

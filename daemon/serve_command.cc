@@ -153,6 +153,7 @@ class ServeRun {
     const PlacementPlan& plan = model_->plan();
     return {{"MLAD_MODEL", model_->facts().name},
             {"MLAD_MODEL_PATH", model_->facts().path},
+            {"MLAD_WARM", model_->is_warm() ? "1" : "0"},
             {"MLAD_NODES", absl::StrCat(plan.nodes.size())},
             {"MLAD_WEIGHTS_BYTES", absl::StrCat(plan.weights_bytes)},
             {"MLAD_KV_BYTES", absl::StrCat(plan.kv_bytes_capacity)}};
@@ -163,6 +164,17 @@ class ServeRun {
     options.serve = options_;
     options.kernels = kernels_;
     options.cancel = &cancel_;
+    if (options_.keep_memory && service_.is_listening()) {
+      options.manager = &service_;
+      options.on_stored_memory = [this](const absl::Status& status) {
+        LogEvent(
+            *log_, "memory_dropped",
+            absl::StrCat("loading afresh, the memory of the process before "
+                         "is of no use: ",
+                         status.message()),
+            {}, spdlog::level::warn);
+      };
+    }
     double logged = 0;
     absl::Time said = absl::InfinitePast();
     options.progress = [this, &logged, &said](double fraction) {
@@ -185,6 +197,12 @@ class ServeRun {
     }
     for (const std::string& warning : KernelWarnings()) {
       log_->warn("{}", warning);
+    }
+    if (model_->is_warm()) {
+      LogEvent(*log_, "memory_taken_over",
+               "weights and cache are those of the process before: verified, "
+               "not read again",
+               {});
     }
     const PlacementPlan& plan = model_->plan();
     log_->info("{}: {} nodes, {:.1f} MiB of weights, cache for {} tokens",

@@ -1,6 +1,7 @@
 // The engine: owns the sequences and drives the model step by step.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -125,6 +126,9 @@ struct EngineOptions {
   // Wanted between two tokens of a running generation while others' prompts are
   // read, which are cut into pieces for it.
   absl::Duration max_token_gap = absl::InfiniteDuration();
+  // As PrefixDirectory's, where the cache outlives the process: what it holds
+  // is found again. They outlive the engine.
+  std::vector<absl::Span<std::byte>> page_notes;
 };
 
 /// Time from one token of a generation to its next, over the last thousand.

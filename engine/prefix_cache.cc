@@ -1,6 +1,8 @@
 #include "engine/prefix_cache.h"
 
 #include <algorithm>
+#include <set>
+#include <utility>
 
 #include "absl/hash/hash.h"
 
@@ -37,8 +39,12 @@ bool HasTokens(const PrefixCache::Entry& entry,
 
 }  // namespace
 
-PrefixCache::PrefixCache(PageAllocator& pages)
-    : pages_(pages), evictable_(pages.nodes(), 0) {}
+PrefixCache::PrefixCache(PageAllocator& pages, PrefixDirectory directory)
+    : directory_(std::move(directory)),
+      pages_(pages),
+      evictable_(pages.nodes(), 0) {
+  Restore();
+}
 
 PrefixCache::~PrefixCache() {
   for (const auto& [hash, entry] : index_) pages_.Drop(entry->page);
@@ -141,6 +147,9 @@ PrefixCache::Entry* PrefixCache::Insert(const Key& key, PageRef page) {
   entry->hash = ChainedHash(key.parent, key.first_node, key.tokens);
   entry->last_use = ++clock_;
   pages_.Share(page);
+  directory_.Write(page,
+                   {key.parent == nullptr ? PageRef{-1, -1} : key.parent->page,
+                    key.first_node, key.forms, entry->tokens});
   if (key.parent != nullptr) ++key.parent->children;
   Entry* const inserted = entry.get();
   index_.emplace(inserted->hash, std::move(entry));
@@ -180,6 +189,7 @@ bool PrefixCache::EvictOne() {
   if (by_last_use_.empty()) return false;
   Entry* const entry = by_last_use_.begin()->second;
   by_last_use_.erase(by_last_use_.begin());
+  directory_.Erase(entry->page);
   pages_.Drop(entry->page);
   --evictable_[entry->page.node];
   ++evictions_;
@@ -197,6 +207,66 @@ void PrefixCache::Erase(Entry* entry) {
     if (it->second.get() != entry) continue;
     index_.erase(it);
     return;
+  }
+}
+
+void PrefixCache::Restore() {
+  struct Restored {
+    PageRecord record;
+    std::vector<PageRef> children;
+  };
+  using PlaceOf = std::pair<int32_t, int32_t>;
+  std::map<PlaceOf, Restored> found;
+  for (const PageRef page : directory_.Pages()) {
+    found[{page.node, page.index}].record = *directory_.Read(page);
+  }
+  std::vector<PageRef> first_pages;
+  for (const auto& [place, restored] : found) {
+    const PageRef page = {place.first, place.second};
+    const PageRef parent = restored.record.parent;
+    if (parent.node < 0) {
+      first_pages.push_back(page);
+    } else if (const auto it = found.find({parent.node, parent.index});
+               it != found.end()) {
+      it->second.children.push_back(page);
+    }
+  }
+  struct Pending {
+    PageRef page;
+    Entry* parent = nullptr;
+    int64_t depth = 0;
+  };
+  std::set<PlaceOf> in_cache;
+  std::vector<Pending> pending;
+  for (const PageRef page : first_pages) pending.push_back({page, nullptr, 0});
+  while (!pending.empty()) {
+    const auto [page, parent, depth] = pending.back();
+    pending.pop_back();
+    const Restored& restored = found.at({page.node, page.index});
+    const PageRecord& record = restored.record;
+    const Key key = {parent, record.first_node, record.tokens, record.forms};
+    // A page that is elsewhere than its position says, or there twice, would
+    // break what others rely on.
+    if (record.first_node < 0 || record.first_node >= pages_.nodes() ||
+        (parent != nullptr && parent->first_node != record.first_node) ||
+        LaneNode(static_cast<int>(depth % kLanes), record.first_node,
+                 pages_.nodes()) != page.node ||
+        FindExact(key) != nullptr || !pages_.TakeFree(page)) {
+      continue;
+    }
+    if (parent != nullptr) Pin(parent);
+    Entry* const entry = Insert(key, page);
+    if (parent != nullptr) Unpin(parent);
+    pages_.Drop(page);  // the cache alone holds it
+    in_cache.insert({page.node, page.index});
+    for (const PageRef child : restored.children) {
+      pending.push_back({child, entry, depth + 1});
+    }
+  }
+  // The rest leads nowhere.
+  for (const auto& [place, restored] : found) {
+    if (!in_cache.contains(place))
+      directory_.Erase({place.first, place.second});
   }
 }
 

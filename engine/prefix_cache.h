@@ -12,6 +12,7 @@
 
 #include "attention/latent_cache.h"
 #include "engine/page_forms.h"
+#include "engine/prefix_directory.h"
 
 namespace mlad {
 
@@ -24,8 +25,10 @@ class PrefixCache {
   struct Entry;
   using PageTokens = std::array<int32_t, kPagePositions>;
 
-  /// `pages` outlives the cache.
-  explicit PrefixCache(PageAllocator& pages);
+  /// `pages` outlives the cache. Begins with what `directory` has, and writes
+  /// its entries there.
+  explicit PrefixCache(PageAllocator& pages,
+                       PrefixDirectory directory = PrefixDirectory({}));
   ~PrefixCache();
   PrefixCache(const PrefixCache&) = delete;
   PrefixCache& operator=(const PrefixCache&) = delete;
@@ -82,6 +85,10 @@ class PrefixCache {
   /// An entry that nothing pins may be given back when it has no children.
   void OfferForEviction(Entry* entry);
   void Erase(Entry* entry);
+  /// Takes over what an earlier cache has left in the directory.
+  void Restore();
+
+  PrefixDirectory directory_;
 
   PageAllocator& pages_;
   Index index_;                             // by chained hash

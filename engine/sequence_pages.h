@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "attention/latent_cache.h"
@@ -19,7 +20,10 @@ int64_t LongestSequence(const PageAllocator& pages, int64_t limit);
 /// on in which they were computed. Used by one thread at a time.
 class SequencePages {
  public:
-  explicit SequencePages(PageAllocator& pages) : pages_(pages), cache_(pages) {}
+  /// As PrefixCache.
+  explicit SequencePages(PageAllocator& pages,
+                         PrefixDirectory directory = PrefixDirectory({}))
+      : pages_(pages), cache_(pages, std::move(directory)) {}
 
   /// Pages for all tokens of a sequence that has none, with as much as possible
   /// taken over from the cache, if `spare` more pages can be had then. False,

@@ -34,7 +34,7 @@ StepEngine::StepEngine(const Parts& parts, const EngineOptions& options)
       options_(options),
       request_limits_{parts.model->vocab_size(), options.context_tokens,
                       LongestSequence(*parts.pages, options.context_tokens)},
-      pages_(*parts.pages),
+      pages_(*parts.pages, PrefixDirectory(options.page_notes)),
       scheduler_(LimitsOf(*parts.model)),
       budget_(options.max_token_gap,
               {parts.model->prompt_chunk_tokens(), parts.model->layers()}),

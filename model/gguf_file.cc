@@ -7,6 +7,8 @@
 #include <optional>
 #include <utility>
 
+#include <xxhash.h>
+
 #include "absl/strings/str_cat.h"
 
 #include "base/status.h"
@@ -279,6 +281,22 @@ absl::StatusOr<std::string> GgufFile::GetString(std::string_view key) const {
   const std::string* text = std::get_if<std::string>(value);
   if (text == nullptr) return WrongTypeError(key, "a string");
   return *text;
+}
+
+uint64_t GgufFile::Fingerprint() const {
+  uint64_t print = 0;
+  for (const auto& file : impl_->files) {
+    const absl::Span<const std::byte> bytes = file->bytes();
+    const std::byte* header_end = bytes.data() + bytes.size();
+    for (const auto& [name, tensor] : impl_->tensors) {
+      if (tensor.data >= bytes.data()) {
+        header_end = std::min(header_end, tensor.data);
+      }
+    }
+    print = XXH3_64bits_withSeed(bytes.data(), header_end - bytes.data(),
+                                 print ^ file->fingerprint());
+  }
+  return print;
 }
 
 const MappedFile* GgufFile::FileOf(absl::Span<const std::byte> part) const {

@@ -71,6 +71,11 @@ class GgufFile {
   absl::StatusOr<bool> GetBool(std::string_view key) const;
   absl::StatusOr<std::string> GetString(std::string_view key) const;
 
+  /// Tells an opened model from others and from what it becomes when one of its
+  /// files changes: by the files' fingerprints and the bytes before the first
+  /// tensor (metadata, vocabulary, names and shapes). Reads no tensor.
+  uint64_t Fingerprint() const;
+
   /// As MappedFile's, for part of a tensor's data. Bytes that were parsed and
   /// not opened stay as they are.
   absl::Status ReadIn(absl::Span<const std::byte> part) const;

@@ -11,6 +11,7 @@
 #include "model/footprint.h"
 #include "model/pack_jobs.h"
 #include "model/shapes.h"
+#include "model/weight_checksum.h"
 
 namespace mlad {
 namespace {
@@ -70,26 +71,24 @@ absl::StatusOr<PlacementPlan> PlanModel(const GgufFile& file,
   return MakePlacementPlan(topology, footprint, options.cache_tokens);
 }
 
-absl::StatusOr<ModelWeights> LoadedModel::LoadWeights(
-    const GgufFile& file, const Topology& topology, Executor& executor,
-    const LoadOptions& options) {
-  const int nodes = topology.node_count();
-  const WeightLayout measured =
-      LayOutWeights(file, shape_, plan_.experts, nodes, {});
+WeightLayout LoadedModel::LayOut(const GgufFile& file) const {
   std::vector<std::byte*> bases;
-  for (int node = 0; node < nodes; ++node) {
-    MLAD_ASSIGN_OR_RETURN(
-        NodeRegion region,
-        NodeRegion::Allocate(topology, node, measured.node_bytes[node],
-                             "weights"));
-    bases.push_back(region.data());
-    regions_.push_back(std::move(region));
+  for (const NodeRegion& region : weights_) bases.push_back(region.data());
+  return LayOutWeights(file, shape_, plan_.experts,
+                       static_cast<int>(plan_.nodes.size()), bases);
+}
+
+absl::StatusOr<ModelWeights> LoadedModel::LoadWeights(
+    const GgufFile& file, Executor& executor, const LoadOptions& options) {
+  WeightLayout layout = LayOut(file);
+  if (!is_warm_) {
+    MLAD_RETURN_IF_ERROR(RunPackJobs(
+        layout.jobs, executor,
+        {&file, options.drop_page_cache, options.progress, options.cancel}));
+    if (options.keep_memory) {
+      checksums_ = ChecksumWeights(layout.jobs, executor);
+    }
   }
-  WeightLayout layout =
-      LayOutWeights(file, shape_, plan_.experts, nodes, bases);
-  MLAD_RETURN_IF_ERROR(RunPackJobs(
-      layout.jobs, executor,
-      {&file, options.drop_page_cache, options.progress, options.cancel}));
   return std::move(layout.weights);
 }
 
@@ -154,16 +153,24 @@ absl::StatusOr<std::unique_ptr<LoadedModel>> LoadedModel::Load(
   const Hyperparameters& shape = model->shape_;
   MLAD_ASSIGN_OR_RETURN(model->plan_,
                         PlanModel(file, shape, topology, options));
+  if (!options.kept.empty()) {
+    const absl::Status status =
+        model->TakeKept(file, topology, executor, options);
+    if (!status.ok()) {
+      DiscardKept(options.kept);
+      if (options.kept_is_useless) options.kept_is_useless(status);
+      model->weights_.clear();
+      model->cache_.reset();
+    }
+  }
+  if (!model->is_warm_) {
+    MLAD_RETURN_IF_ERROR(
+        model->TakeMemory(topology, model->LayOut(file).node_bytes, options));
+  }
   std::vector<int64_t> pages;
   for (const NodePlan& node : model->plan_.nodes) {
     pages.push_back(node.kv_pages);
   }
-  MLAD_ASSIGN_OR_RETURN(
-      model->cache_,
-      LatentCache::Create(topology,
-                          {options.kv_type, shape.num_hidden_layers,
-                           shape.latent_row_elements()},
-                          pages));
   model->pages_ = std::make_unique<PageAllocator>(pages);
 
   auto state = std::make_unique<StepState>(MakeRopeConfig(shape),
@@ -176,7 +183,7 @@ absl::StatusOr<std::unique_ptr<LoadedModel>> LoadedModel::Load(
   state->router_shape = MakeRouterShape(shape);
   MLAD_RETURN_IF_ERROR(model->LayOutBuffers(topology, executor, *state));
   MLAD_ASSIGN_OR_RETURN(state->weights,
-                        model->LoadWeights(file, topology, executor, options));
+                        model->LoadWeights(file, executor, options));
   PrepareExperts(model->plan_.experts, *state);
   for (const NodeRegion* region : model->regions()) {
     MLAD_RETURN_IF_ERROR(region->Populate(topology));
@@ -188,8 +195,10 @@ absl::StatusOr<std::unique_ptr<LoadedModel>> LoadedModel::Load(
 
 std::vector<const NodeRegion*> LoadedModel::regions() const {
   std::vector<const NodeRegion*> result;
+  for (const NodeRegion& region : weights_) result.push_back(&region);
   for (const NodeRegion& region : regions_) result.push_back(&region);
   for (const NodeRegion& region : cache_->regions()) result.push_back(&region);
+  for (const NodeRegion& region : cache_->notes()) result.push_back(&region);
   return result;
 }
 

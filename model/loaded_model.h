@@ -5,7 +5,9 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -16,6 +18,7 @@
 #include "model/hyperparameters.h"
 #include "model/step_plan.h"
 #include "model/transformer.h"
+#include "model/weights.h"
 #include "moe/dispatch.h"
 #include "numa/executor.h"
 #include "numa/node_memory.h"
@@ -25,6 +28,15 @@
 #include "quant/kv_type.h"
 
 namespace mlad {
+
+/// Memory that an earlier process has left, or that this one leaves.
+struct KeptRegion {
+  int descriptor = -1;  // of NodeRegion's Backing::kFile
+  int64_t bytes = 0;
+  uint64_t checksum = 0;  // of weights; 0: none
+};
+/// By "weights/NODE", "cache/NODE", "notes/NODE".
+using KeptRegions = std::map<std::string, KeptRegion>;
 
 struct LoadOptions {
   const KernelTable* kernels = nullptr;
@@ -39,7 +51,20 @@ struct LoadOptions {
   std::function<void(double)> progress;
   /// Loading stops soon after it turns true; may be null.
   const std::atomic<bool>* cancel = nullptr;
+  /// Weights and cache live in files in memory, see LoadedModel::kept().
+  bool keep_memory = false;
+  /// What an earlier process with the same model, plan and program has left;
+  /// needs keep_memory. Its descriptors belong to Load. If all is there and the
+  /// weights have their checksums, the file is not read; if not, the memory
+  /// behind it is given back and everything loaded afresh.
+  KeptRegions kept;
+  /// Told why, in that case; may be empty.
+  std::function<void(const absl::Status&)> kept_is_useless;
 };
+
+/// Gives the memory behind kept regions back to the system, whoever else has
+/// descriptors of it, and closes these.
+void DiscardKept(const KeptRegions& kept);
 
 /// The plan that loading follows, made from the file's header alone. Of the
 /// options, those about cache and limits count.
@@ -68,6 +93,12 @@ class LoadedModel {
   Transformer& transformer() { return *transformer_; }
   const Transformer& transformer() const { return *transformer_; }
 
+  /// True when the weights are those of LoadOptions::kept.
+  bool is_warm() const { return is_warm_; }
+  /// With keep_memory, what makes the next Load a warm one: its descriptors
+  /// stay this model's.
+  KeptRegions kept() const;
+
   /// Weights, buffers and cache.
   std::vector<const NodeRegion*> regions() const;
   /// Asks the kernel where this node's memory is and moves home what it holds
@@ -78,16 +109,25 @@ class LoadedModel {
 
  private:
   LoadedModel() = default;
+  absl::Status TakeMemory(const Topology& topology,
+                          absl::Span<const int64_t> weight_bytes,
+                          const LoadOptions& options);
+  /// TakeMemory from what is kept, with the checksums verified.
+  absl::Status TakeKept(const GgufFile& file, const Topology& topology,
+                        Executor& executor, const LoadOptions& options);
   absl::StatusOr<ModelWeights> LoadWeights(const GgufFile& file,
-                                           const Topology& topology,
                                            Executor& executor,
                                            const LoadOptions& options);
+  WeightLayout LayOut(const GgufFile& file) const;
   absl::Status LayOutBuffers(const Topology& topology, const Executor& executor,
                              StepState& state);
 
   Hyperparameters shape_;
   PlacementPlan plan_;
-  std::vector<NodeRegion> regions_;         // weights and buffers
+  std::vector<NodeRegion> weights_;  // [nodes]
+  std::vector<uint64_t> checksums_;  // [nodes] of weights, if kept
+  bool is_warm_ = false;
+  std::vector<NodeRegion> regions_;         // buffers
   std::vector<ExpertDispatch> dispatches_;  // [global workers]
   std::vector<Traffic> traffic_;            // [global workers]
   std::unique_ptr<LatentCache> cache_;

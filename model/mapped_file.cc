@@ -1,6 +1,7 @@
 #include "model/mapped_file.h"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstdint>
 #include <cstring>
@@ -9,6 +10,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <xxhash.h>
 
 #include "absl/strings/str_cat.h"
 
@@ -58,6 +60,18 @@ class ScopedDescriptor {
   int descriptor_;
 };
 
+uint64_t Fingerprint(const struct stat& file) {
+  const std::array<uint64_t, 7> facts = {
+      static_cast<uint64_t>(file.st_dev),
+      static_cast<uint64_t>(file.st_ino),
+      static_cast<uint64_t>(file.st_size),
+      static_cast<uint64_t>(file.st_mtim.tv_sec),
+      static_cast<uint64_t>(file.st_mtim.tv_nsec),
+      static_cast<uint64_t>(file.st_ctim.tv_sec),
+      static_cast<uint64_t>(file.st_ctim.tv_nsec)};
+  return XXH3_64bits(facts.data(), sizeof facts);
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<MappedFile>> MappedFile::Open(
@@ -91,7 +105,8 @@ absl::StatusOr<std::unique_ptr<MappedFile>> MappedFile::Open(
   }
   return std::unique_ptr<MappedFile>(new MappedFile(
       path, descriptor.Release(),
-      absl::MakeConstSpan(static_cast<const std::byte*>(address), size)));
+      absl::MakeConstSpan(static_cast<const std::byte*>(address), size),
+      Fingerprint(status)));
 }
 
 MappedFile::~MappedFile() {

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <utility>
@@ -27,6 +28,10 @@ class MappedFile {
 
   absl::Span<const std::byte> bytes() const { return bytes_; }
 
+  /// Tells this file, as it was when it was opened, from others and from what
+  /// it becomes when somebody writes to it: by device, inode, size and times.
+  uint64_t fingerprint() const { return fingerprint_; }
+
   /// Reads `part` of bytes() from the disk in large pieces, so that touching it
   /// waits for nothing and finds what is no longer there as an error here
   /// instead of a SIGBUS.
@@ -41,13 +46,17 @@ class MappedFile {
 
  private:
   MappedFile(std::string path, int descriptor,
-             absl::Span<const std::byte> bytes)
-      : path_(std::move(path)), descriptor_(descriptor), bytes_(bytes) {}
+             absl::Span<const std::byte> bytes, uint64_t fingerprint)
+      : path_(std::move(path)),
+        descriptor_(descriptor),
+        bytes_(bytes),
+        fingerprint_(fingerprint) {}
 
   mutable std::atomic<bool> asks_ahead_{false};
   std::string path_;
   int descriptor_;
   absl::Span<const std::byte> bytes_;
+  uint64_t fingerprint_;
 };
 
 }  // namespace mlad

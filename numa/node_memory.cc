@@ -99,7 +99,8 @@ int TouchPages(const Topology& topology, int node, std::byte* data,
 
 absl::StatusOr<NodeRegion> NodeRegion::Allocate(const Topology& topology,
                                                 int node, int64_t bytes,
-                                                std::string_view purpose) {
+                                                std::string_view purpose,
+                                                Backing backing) {
   MLAD_CHECK(node >= 0 && node < topology.node_count() && bytes >= 0);
   NodeRegion region;
   region.bytes_ = bytes;
@@ -116,48 +117,58 @@ absl::StatusOr<NodeRegion> NodeRegion::Allocate(const Topology& topology,
   const int64_t unit = bytes >= kThpBytes ? kThpBytes : region.page_bytes_;
   region.mapped_bytes_ = RoundUp(bytes, unit);
   for (int64_t huge : {kGiB, 2 * kMiB}) {
-    if (region.MapFromPool(topology, huge)) return region;
+    if (region.MapFromPool(topology, huge, backing)) return region;
   }
-  MLAD_RETURN_IF_ERROR(region.Map(topology, purpose));
-  MLAD_RETURN_IF_ERROR(region.Bind(topology, purpose));
+  MLAD_RETURN_IF_ERROR(region.Reserve(topology));
+  if (backing == Backing::kFile) MLAD_RETURN_IF_ERROR(region.MakeFile(0));
+  MLAD_RETURN_IF_ERROR(region.Map());
+  MLAD_RETURN_IF_ERROR(region.Bind(topology));
   return region;
 }
 
-bool NodeRegion::MapFromPool(const Topology& topology,
-                             int64_t huge_page_bytes) {
+bool NodeRegion::MapFromPool(const Topology& topology, int64_t huge_page_bytes,
+                             Backing backing) {
   const int64_t pages = RoundUp(bytes_, huge_page_bytes) / huge_page_bytes;
   // Not worth rounding a small region up to a huge page.
   if (bytes_ < huge_page_bytes ||
       FreeMemory().FreeHugePages(os_node_, huge_page_bytes) < pages) {
     return false;
   }
-  const int64_t bytes = pages * huge_page_bytes;
-  const int size_flag = __builtin_ctzll(huge_page_bytes) << MAP_HUGE_SHIFT;
-  void* data =
-      mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
-           MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | size_flag, -1, 0);
-  if (data == MAP_FAILED) return false;
+  const int size_bits = __builtin_ctzll(huge_page_bytes);
   NodeRegion pool;
-  pool.data_ = static_cast<std::byte*>(data);
   pool.bytes_ = bytes_;
-  pool.mapped_bytes_ = bytes;
+  pool.mapped_bytes_ = pages * huge_page_bytes;
   pool.page_bytes_ = huge_page_bytes;
   pool.purpose_ = purpose_;
   pool.node_ = node_;
   pool.os_node_ = os_node_;
+  int flags =
+      MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | (size_bits << MAP_HUGE_SHIFT);
+  if (backing == Backing::kFile) {
+    flags = MAP_SHARED;
+    if (!pool.MakeFile(MFD_HUGETLB |
+                       (static_cast<unsigned>(size_bits) << MAP_HUGE_SHIFT))
+             .ok()) {
+      return false;
+    }
+  }
+  void* data = mmap(nullptr, pool.mapped_bytes_, PROT_READ | PROT_WRITE, flags,
+                    pool.descriptor_, 0);
+  if (data == MAP_FAILED) return false;
+  pool.data_ = static_cast<std::byte*>(data);
   // mmap reserves of all nodes' pools together. Were this node's taken by
   // another program meanwhile, a touch would be a SIGBUS: touch it here, where
   // that is an error.
-  if (!pool.Bind(topology, "").ok() ||
-      TouchPages(topology, node_, pool.data_, bytes, huge_page_bytes) != 0) {
+  if (!pool.Bind(topology).ok() ||
+      TouchPages(topology, node_, pool.data_, pool.mapped_bytes_,
+                 huge_page_bytes) != 0) {
     return false;
   }
   *this = std::move(pool);
   return true;
 }
 
-absl::Status NodeRegion::Map(const Topology& topology,
-                             std::string_view purpose) {
+absl::Status NodeRegion::Reserve(const Topology& topology) {
   const FreeMemory memory;
   const std::optional<int64_t> free_bytes = topology.one_node_machine()
                                                 ? memory.MachineBytes()
@@ -168,22 +179,27 @@ absl::Status NodeRegion::Map(const Topology& topology,
       os_node_, mapped_bytes_, free_bytes.value_or(mapped_bytes_));
   if (missing > 0) {
     return absl::ResourceExhaustedError(absl::StrCat(
-        FormatBytes(mapped_bytes_), " for ", View(purpose),
+        FormatBytes(mapped_bytes_), " for ", purpose_,
         " are needed on NUMA node ", os_node_, ", where ", FormatBytes(missing),
         " are missing", RoomElsewhere(topology, os_node_),
         "; free memory there, or use more nodes or a smaller context"));
   }
   ledger_ = topology.memory_ledger();
+  return absl::OkStatus();
+}
+
+absl::Status NodeRegion::Map() {
   // Over-allocate to align, then give the ends back.
-  const int64_t alignment =
-      mapped_bytes_ >= kThpBytes ? kThpBytes : page_bytes_;
-  const int64_t asked = mapped_bytes_ + alignment - page_bytes_;
+  const int64_t alignment = mapped_bytes_ >= kThpBytes
+                                ? std::max(kThpBytes, page_bytes_)
+                                : page_bytes_;
+  const int64_t asked = mapped_bytes_ + alignment - BasePageBytes();
   void* raw = mmap(nullptr, asked, PROT_READ | PROT_WRITE,
                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (raw == MAP_FAILED) {
     return absl::ResourceExhaustedError(
-        absl::StrCat("the kernel gives no address space for ", View(purpose),
-                     " of ", FormatBytes(bytes_), ": ", std::strerror(errno),
+        absl::StrCat("the kernel gives no address space for ", purpose_, " of ",
+                     FormatBytes(bytes_), ": ", std::strerror(errno),
                      "; raise the limit (ulimit -v)"));
   }
   const int64_t begin = reinterpret_cast<intptr_t>(raw);
@@ -192,6 +208,7 @@ absl::Status NodeRegion::Map(const Topology& topology,
   if (aligned > begin) munmap(raw, aligned - begin);
   const int64_t tail = begin + asked - (aligned + mapped_bytes_);
   if (tail > 0) munmap(data_ + mapped_bytes_, tail);
+  if (descriptor_ >= 0) MLAD_RETURN_IF_ERROR(MapFile());
   if (mapped_bytes_ >= kThpBytes) {
     // Kernels without transparent huge pages refuse; small pages work too.
     madvise(data_, mapped_bytes_, MADV_HUGEPAGE);
@@ -199,8 +216,7 @@ absl::Status NodeRegion::Map(const Topology& topology,
   return absl::OkStatus();
 }
 
-absl::Status NodeRegion::Bind(const Topology& topology,
-                              std::string_view purpose) const {
+absl::Status NodeRegion::Bind(const Topology& topology) const {
   const hwloc_obj_t home = hwloc_get_numanode_obj_by_os_index(
       topology.handle(), static_cast<unsigned>(os_node_));
   MLAD_CHECK(home != nullptr);
@@ -212,8 +228,8 @@ absl::Status NodeRegion::Bind(const Topology& topology,
     return absl::OkStatus();
   }
   return absl::FailedPreconditionError(absl::StrCat(
-      "cannot bind ", View(purpose), " (", FormatBytes(bytes_),
-      ") to NUMA node ", os_node_, ": ", std::strerror(errno),
+      "cannot bind ", purpose_, " (", FormatBytes(bytes_), ") to NUMA node ",
+      os_node_, ": ", std::strerror(errno),
       "; containers need the capability SYS_NICE for mbind, and the node in "
       "cpuset.mems"));
 }
@@ -231,6 +247,8 @@ absl::Status NodeRegion::Populate(const Topology& topology) const {
 
 void NodeRegion::Unmap() {
   if (data_ != nullptr) munmap(data_, mapped_bytes_);
+  if (descriptor_ >= 0) close(descriptor_);
+  descriptor_ = -1;
   if (ledger_ != nullptr) ledger_->Release(os_node_, mapped_bytes_);
   data_ = nullptr;
   ledger_ = nullptr;
@@ -252,6 +270,7 @@ NodeRegion& NodeRegion::operator=(NodeRegion&& other) noexcept {
   page_bytes_ = other.page_bytes_;
   node_ = other.node_;
   os_node_ = other.os_node_;
+  descriptor_ = std::exchange(other.descriptor_, -1);
   purpose_ = std::move(other.purpose_);
   ledger_ = std::exchange(other.ledger_, nullptr);
   return *this;

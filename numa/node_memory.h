@@ -28,18 +28,33 @@ struct PlacementReport {
   PlacementReport& operator+=(const PlacementReport& other);
 };
 
-/// Zero-filled anonymous memory, aligned to its pages, bound to its node's
-/// memory before first touch: huge pages from the node's pools where these hold
-/// all of it, else transparent huge pages where it is large. Unmapped on
-/// destruction.
+/// Zero-filled memory, aligned to its pages, bound to its node's memory before
+/// first touch: huge pages from the node's pools where these hold all of it,
+/// else transparent huge pages where it is large. Unmapped on destruction.
 class NodeRegion {
  public:
+  enum class Backing : uint8_t {
+    kAnonymous,
+    /// A file in memory (memfd): what it holds lasts as long as somebody has a
+    /// descriptor of it, beyond this process. Transparent huge pages come where
+    /// /sys/kernel/mm/transparent_hugepage/shmem_enabled allows them.
+    kFile,
+  };
+
   /// Errors: kResourceExhausted when the node has not enough free memory or
   /// mmap fails, kFailedPrecondition when binding fails; the message names
   /// `purpose`, the node and the sizes.
-  static absl::StatusOr<NodeRegion> Allocate(const Topology& topology, int node,
-                                             int64_t bytes,
-                                             std::string_view purpose);
+  static absl::StatusOr<NodeRegion> Allocate(
+      const Topology& topology, int node, int64_t bytes,
+      std::string_view purpose, Backing backing = Backing::kAnonymous);
+  /// The memory behind `descriptor`, with what an earlier process has left in
+  /// it. Takes the descriptor over, also when it fails.
+  /// Errors: kDataLoss when it is no file of kFile's kind and of that size;
+  /// kResourceExhausted and kFailedPrecondition as Allocate.
+  static absl::StatusOr<NodeRegion> Attach(const Topology& topology, int node,
+                                           int64_t bytes,
+                                           std::string_view purpose,
+                                           int descriptor);
   NodeRegion() = default;
   ~NodeRegion();
   NodeRegion(NodeRegion&& other) noexcept;
@@ -50,6 +65,8 @@ class NodeRegion {
   int node() const { return node_; }
   /// What it was allocated for.
   const std::string& purpose() const { return purpose_; }
+  /// Of kFile's file; -1 for kAnonymous.
+  int descriptor() const { return descriptor_; }
   /// Of the pool it came from; the base page size when it came from none.
   int64_t page_bytes() const { return page_bytes_; }
 
@@ -75,9 +92,13 @@ class NodeRegion {
   static constexpr int64_t kFullCheckBytes = int64_t{64} << 30;
 
  private:
-  absl::Status Map(const Topology& topology, std::string_view purpose);
-  absl::Status Bind(const Topology& topology, std::string_view purpose) const;
-  bool MapFromPool(const Topology& topology, int64_t huge_page_bytes);
+  absl::Status Reserve(const Topology& topology);
+  absl::Status Map();
+  absl::Status MakeFile(unsigned flags);
+  absl::Status MapFile();
+  absl::Status Bind(const Topology& topology) const;
+  bool MapFromPool(const Topology& topology, int64_t huge_page_bytes,
+                   Backing backing);
   void Unmap();
   absl::StatusOr<PlacementReport> CheckEvery(const Topology& topology,
                                              int64_t stride) const;
@@ -88,6 +109,7 @@ class NodeRegion {
   int64_t page_bytes_ = 0;
   int node_ = 0;
   int os_node_ = 0;
+  int descriptor_ = -1;
   std::string purpose_;
   std::shared_ptr<MemoryLedger> ledger_;  // outlives the topology if need be
 };

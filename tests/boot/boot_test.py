@@ -97,6 +97,18 @@ class BootTest(unittest.TestCase):
                               "--json", timeout=120)
         return json.loads(result.stdout)["token_ids"]
 
+    def chat_turn(self):
+        """The answer to a long prompt."""
+        ids = ",".join(str(300 + i) for i in range(120))
+        return json.loads(self.box.run(
+            "mla-ctl", "--address", SOCKET, "generate", "--tokens", ids,
+            "--greedy", "--ignore-eos", "-n", 16, "--json").stdout)
+
+    def assert_warm(self):
+        """The process that serves has taken over the memory of the last."""
+        serving = self.journal("MLAD_EVENT=serving")[-1]
+        self.assertEqual(serving["MLAD_WARM"], "1")
+
     def start_load(self):
         """A client whose answer is far from complete."""
         client = self.box.start("mla-ctl", "--address", SOCKET, "generate",
@@ -204,14 +216,20 @@ class BootTest(unittest.TestCase):
         self.assertEqual(client.returncode, 0)  # drained: its answer is whole
         self.assertNotEqual(self.show("MainPID"), [pid])
         self.assertEqual(self.generate(), self.greedy)
+        self.assert_warm()
 
     def test_07_killed_under_load(self):
+        before = self.chat_turn()
         pid, = self.show("MainPID")
         client = self.start_load()
         self.box.run("systemctl", "kill", "--signal=KILL", "mlad")
         client.communicate(timeout=60)
         self.assertEqual(client.returncode, 3)
         self.await_restart(pid)
+        self.assert_warm()
+        answer = self.chat_turn()
+        self.assertEqual(answer["token_ids"], before["token_ids"])
+        self.assertGreaterEqual(answer["usage"]["cached_tokens"], 96)
         self.assertEqual(self.generate(), self.greedy)
 
     def test_08_watchdog_leaves_an_idle_daemon_alone(self):
