@@ -124,7 +124,7 @@ absl::StatusOr<KeptRegions> TakeStored(const ServiceManager& manager,
     return absl::NotFoundError("no memory of an earlier process is stored");
   }
   Stored stored = Sort(manager);
-  const absl::Status status = ReadManifest(stored, identity);
+  absl::Status status = ReadManifest(stored, identity);
   if (stored.manifest >= 0) close(stored.manifest);
   if (status.ok()) return std::move(stored.regions);
   DiscardKept(stored.regions);

@@ -29,6 +29,7 @@ std::vector<uint64_t> ChecksumWeights(absl::Span<const PackJob> jobs,
   for (const PackJob& job : jobs) by_node[job.node].push_back(&job);
   std::vector<uint64_t> result(executor.nodes());
   std::vector<std::jthread> nodes;
+  nodes.reserve(executor.nodes());
   for (int node = 0; node < executor.nodes(); ++node) {
     nodes.emplace_back([&, node] {
       const auto& own = by_node[node];
