@@ -186,6 +186,8 @@ absl::StatusOr<std::unique_ptr<LoadedModel>> LoadedModel::Load(
                         model->LoadWeights(file, executor, options));
   PrepareExperts(model->plan_.experts, *state);
   for (const NodeRegion* region : model->regions()) {
+    // What is kept has all its pages: none is missing later.
+    if (model->is_warm_ && region->descriptor() >= 0) continue;
     MLAD_RETURN_IF_ERROR(region->Populate(topology));
   }
   model->transformer_ =
