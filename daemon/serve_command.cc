@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <atomic>
 #include <future>
 #include <memory>
@@ -204,12 +205,25 @@ class ServeRun {
                "not read again",
                {});
     }
+    WarnOfSmallPages();
     const PlacementPlan& plan = model_->plan();
     log_->info("{}: {} nodes, {:.1f} MiB of weights, cache for {} tokens",
                model_->facts().name, plan.nodes.size(),
                static_cast<double>(plan.weights_bytes) / (1 << 20),
                plan.context_tokens);
     AnnounceMemory();
+  }
+
+  void WarnOfSmallPages() {
+    const std::string warning = SharedMemoryWarning();
+    const auto memory = model_->memory();
+    // Large enough to matter, and from no pool.
+    const bool concerned =
+        std::any_of(memory.begin(), memory.end(), [](const NodeRegion* region) {
+          return region->descriptor() >= 0 && region->bytes() >= (1 << 30) &&
+                 region->page_bytes() < (2 << 20);
+        });
+    if (concerned && !warning.empty()) log_->warn("{}", warning);
   }
 
   void AnnounceMemory() {
