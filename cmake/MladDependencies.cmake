@@ -5,6 +5,7 @@ find_package(Threads REQUIRED)
 find_package(Protobuf REQUIRED)      # module mode: gRPC's config needs its variables
 find_package(gRPC CONFIG REQUIRED)   # brings Abseil
 find_package(absl CONFIG REQUIRED)
+find_package(OpenSSL REQUIRED)
 find_package(TBB CONFIG REQUIRED)
 find_package(CLI11 CONFIG REQUIRED)
 find_package(spdlog CONFIG REQUIRED)

@@ -83,7 +83,7 @@ absl::Status Converse(const ConnectionOptions& connection,
   std::unique_ptr<Client> client;
   MLAD_RETURN_IF_ERROR(
       Interruptible(connection, [&](const CallOptions&) -> absl::Status {
-        MLAD_ASSIGN_OR_RETURN(client, Client::Connect(connection.address));
+        MLAD_ASSIGN_OR_RETURN(client, Connect(connection));
         return absl::OkStatus();
       }));
   std::cerr

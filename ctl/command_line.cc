@@ -23,6 +23,7 @@ constexpr char kFooter[] = R"text(Examples:
 
 Environment:
   MLAD_ADDRESS   where the daemon listens, unless --address is given
+  MLAD_TOKEN     token to show, unless --token-file is given
   NO_COLOR       no colours
 
 Exit status: 0 done, 1 failed, 2 usage or request refused, 3 daemon not
@@ -95,6 +96,20 @@ void AddSampling(CLI::App& command, SamplingOptions& s) {
   command.add_option("--logprobs", s.logprobs,
                      "With --json: log-probabilities and this many "
                      "alternatives per token");
+}
+
+void AddSecurity(CLI::App& app, ConnectionOptions& connection) {
+  app.add_flag("--tls", connection.tls,
+               "Connect with TLS; so do the four flags that follow");
+  app.add_option("--ca", connection.ca,
+                 "PEM file with the roots to trust (default: the system's)");
+  app.add_option("--cert", connection.certificate,
+                 "PEM file with a certificate to show");
+  app.add_option("--key", connection.key, "PEM file with its key");
+  app.add_option("--server-name", connection.server_name,
+                 "Name in the daemon's certificate (default: the host's)");
+  app.add_option("--token-file", connection.token_file,
+                 "File with the token to show");
 }
 
 class ParserBuilder {
@@ -182,6 +197,7 @@ std::unique_ptr<CLI::App> MakeParser(CtlOptions& options,
   app->add_option("--timeout", options.connection.timeout_s,
                   "Seconds after which the daemon stops working on it")
       ->check(NotNegative());
+  AddSecurity(*app, options.connection);
   app->require_subcommand(1);
   app->footer(kFooter);
   ParserBuilder builder(*app, options, commands);
@@ -191,6 +207,8 @@ std::unique_ptr<CLI::App> MakeParser(CtlOptions& options,
 }
 
 int RunCommandLine(int argc, const char* const* argv) {
+  // What it would say we say ourselves, in a sentence.
+  setenv("GRPC_VERBOSITY", "NONE", /*overwrite=*/0);
   CtlOptions options;
   std::vector<CtlCommand> commands;
   const std::unique_ptr<CLI::App> app = MakeParser(options, commands);

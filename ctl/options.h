@@ -10,7 +10,11 @@ namespace mlad {
 
 struct ConnectionOptions {
   std::string address = "127.0.0.1:6523";
-  double timeout_s = 0;  // of the call; 0: none
+  double timeout_s = 0;              // of the call; 0: none
+  bool tls = false;                  // any of the four next ones means it, too
+  std::string ca, certificate, key;  // paths
+  std::string server_name;
+  std::string token_file;
 };
 
 /// Where a text or its ids come from; one of them.

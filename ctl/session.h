@@ -2,13 +2,20 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 
 #include "ctl/options.h"
 #include "rpc/client.h"
 
 namespace mlad {
+
+/// Errors: those of Client::Connect; kInvalidArgument for a file without a
+/// token.
+absl::StatusOr<std::unique_ptr<Client>> Connect(
+    const ConnectionOptions& options);
 
 /// Calls `work` with the options of one call, which Ctrl-C cancels.
 absl::Status Interruptible(

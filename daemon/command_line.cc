@@ -54,10 +54,13 @@ class Parser {
     plan_->add_flag("--json", plan_options_.json, "Print JSON");
     AddConfigOption(*plan_, "--config");
     AddModelOptions(*doctor_, doctor_options_.model);
+    AddConnectionsOption(*doctor_, doctor_options_.max_connections);
+    doctor_->add_flag("--json", doctor_options_.json, "Print JSON");
     AddConfigOption(*doctor_, "--config");
     AddServeOptions(*check_, check_options_.serve);
     check_->add_flag("--json", check_options_.json, "Print JSON");
     AddConfigOption(*check_, "file,--config");
+    AddMakeTokenOptions();
   }
 
   Command Parse(int argc, const char* const* argv) {
@@ -77,6 +80,7 @@ class Parser {
       return Complain(error.what(),
                       chosen.empty() ? "" : chosen.front()->get_name());
     }
+    if (make_token_->parsed()) return make_token_options_;
     CLI::App* const command = app_.get_subcommands().front();
     SettingsReader reader(*command, *serve_);
     absl::Status status = reader.ApplyEnvironment();
@@ -99,12 +103,31 @@ class Parser {
         "TOML file with the flags of serve as keys: threads_per_node = 8");
   }
 
+  void AddMakeTokenOptions() {
+    make_token_
+        ->add_option("name", make_token_options_.name,
+                     "Whose token it is, for logs")
+        ->required()
+        ->check([](const std::string& name) {
+          // It is written between quotes.
+          return name.find_first_of("\"\\\n") == std::string::npos
+                     ? ""
+                     : "a name has no quotes, backslashes and line ends";
+        });
+    make_token_
+        ->add_option("--role", make_token_options_.roles,
+                     "infer or admin; may be repeated")
+        ->check(CLI::IsMember({"infer", "admin"}))
+        ->capture_default_str();
+  }
+
   CLI::App app_;
   std::string config_;
   ServeOptions serve_options_;
   PlanOptions plan_options_;
   DoctorOptions doctor_options_;
   CheckConfigOptions check_options_;
+  MakeTokenOptions make_token_options_;
   CLI::App* serve_ = app_.add_subcommand("serve", "Load a model and serve it");
   CLI::App* plan_ = app_.add_subcommand(
       "plan", "Show what each node would hold, without loading weights");
@@ -114,6 +137,10 @@ class Parser {
       "check-config",
       "Check what serve would do with the same flags and configuration, and "
       "show every setting");
+  CLI::App* make_token_ = app_.add_subcommand(
+      "make-token",
+      "Print a client's entry for the access file on stdout and its new token, "
+      "which is not kept, on stderr");
 };
 
 }  // namespace

@@ -1,6 +1,7 @@
 // The command line of `mlad`.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <variant>
 #include <vector>
@@ -12,6 +13,8 @@ namespace mlad {
 
 struct DoctorOptions {
   ModelOptions model;
+  int64_t max_connections = ServeOptions().max_connections;
+  bool json = false;
 };
 
 struct CheckConfigOptions {
@@ -21,10 +24,15 @@ struct CheckConfigOptions {
   bool json = false;
 };
 
+struct MakeTokenOptions {
+  std::string name;
+  std::vector<std::string> roles = {"infer"};
+};
+
 /// What the command line asks for; or, when there is nothing to run (help,
 /// version, a mistake), the exit status.
 using Command = std::variant<int, ServeOptions, PlanOptions, DoctorOptions,
-                             CheckConfigOptions>;
+                             CheckConfigOptions, MakeTokenOptions>;
 
 /// Exit status of a command line or configuration that is wrong.
 inline constexpr int kUsageError = 2;

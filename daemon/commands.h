@@ -19,6 +19,7 @@ int RunServe(const ServeOptions& options, const ReadServeOptions& read_again);
 int RunPlan(const PlanOptions& options);
 int RunDoctor(const DoctorOptions& options);
 int RunCheckConfig(const CheckConfigOptions& options);
+int RunMakeToken(const MakeTokenOptions& options);
 
 /// Prints "mlad: sentence" to stderr. Returns 2 for what the user can mend in
 /// the command line or configuration, else 1.

@@ -1,10 +1,6 @@
 #include "daemon/config_file.h"
 
 #include <cstdlib>
-#include <filesystem>
-#include <string_view>
-
-#include <toml++/toml.h>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
@@ -14,13 +10,10 @@
 
 #include "base/status.h"
 #include "daemon/nearest_name.h"
+#include "daemon/toml_file.h"
 
 namespace mlad {
 namespace {
-
-std::string Place(const std::string& path, const toml::source_region& region) {
-  return absl::StrCat(path, ":", region.begin.line);
-}
 
 /// "threads_per_node" for "--threads-per-node"; empty for what is no setting.
 std::string KeyOf(const CLI::Option& option) {
@@ -75,22 +68,6 @@ absl::StatusOr<std::vector<std::string>> SpellAll(const toml::node& node,
     MLAD_ASSIGN_OR_RETURN(values.emplace_back(), Spell(element, place, key));
   }
   return values;
-}
-
-absl::StatusOr<toml::table> ParseFile(const std::string& path) {
-  std::error_code error;
-  if (!std::filesystem::is_regular_file(path, error)) {
-    return absl::NotFoundError(absl::StrCat("there is no configuration file '",
-                                            path, "'; check the path"));
-  }
-  try {
-    return toml::parse_file(path);
-  } catch (const toml::parse_error& mistake) {
-    const std::string_view what = mistake.description();
-    return absl::InvalidArgumentError(
-        absl::StrCat(Place(path, mistake.source()), ": ",
-                     absl::string_view(what.data(), what.size())));
-  }
 }
 
 }  // namespace
@@ -149,10 +126,10 @@ absl::Status SettingsReader::UnknownKey(const std::string& key,
 }
 
 absl::Status SettingsReader::ApplyFile(const std::string& path) {
-  MLAD_ASSIGN_OR_RETURN(const toml::table table, ParseFile(path));
+  MLAD_ASSIGN_OR_RETURN(const toml::table table, ParseTomlFile(path));
   for (const auto& [toml_key, node] : table) {
     const std::string key(toml_key.str());
-    const std::string place = Place(path, node.source());
+    const std::string place = TomlPlace(path, node.source());
     if (FindSetting(all_, key) == nullptr) return UnknownKey(key, place);
     CLI::Option* const option = FindSetting(command_, key);
     if (option == nullptr) continue;

@@ -15,7 +15,54 @@ CLI::Validator OneOrMore() {
           ""};
 }
 
+CLI::Validator OctalMode() {
+  return {[](const std::string& text) -> std::string {
+            const bool is_octal =
+                !text.empty() && text.size() <= 4 &&
+                text.find_first_not_of("01234567") == std::string::npos;
+            if (is_octal) return "";
+            return absl::StrCat("'", text, "' is no mode; use 0660 or 0600");
+          },
+          ""};
+}
+
+void AddSecurityOptions(CLI::App& serve, ServeOptions& options) {
+  serve.add_option("--tls-certificate", options.tls_certificate,
+                   "PEM file with the daemon's certificate and those between "
+                   "it and its root: TLS on all TCP addresses");
+  serve.add_option("--tls-key", options.tls_key,
+                   "PEM file with the certificate's key");
+  serve.add_option("--tls-client-ca", options.tls_client_ca,
+                   "PEM file with roots: clients must show a certificate that "
+                   "one of them has signed");
+  serve.add_option("--access", options.access,
+                   "TOML file that says who may call: tokens, certificates, "
+                   "users (default: whoever can connect)");
+  serve.add_flag("--insecure", options.insecure,
+                 "Listen beyond this machine without TLS or without knowing "
+                 "who calls");
+  serve
+      .add_option("--socket-mode", options.socket_mode,
+                  "Permissions of unix sockets, octal")
+      ->check(OctalMode())
+      ->capture_default_str();
+  AddConnectionsOption(serve, options.max_connections);
+  serve
+      .add_option("--max-request-mib", options.max_request_mib,
+                  "Size of a request in MiB; larger ones are refused")
+      ->check(CLI::Range(1, 1024))
+      ->capture_default_str();
+}
+
 }  // namespace
+
+void AddConnectionsOption(CLI::App& command, int64_t& max_connections) {
+  command
+      .add_option("--max-connections", max_connections,
+                  "Open connections; more are closed at once")
+      ->check(CLI::Range(1, 1 << 20))
+      ->capture_default_str();
+}
 
 void AddModelOptions(CLI::App& command, ModelOptions& options) {
   command.add_option("--model", options.model,
@@ -108,6 +155,7 @@ void AddServeOptions(CLI::App& serve, ServeOptions& options) {
                   "debug, info, warning or error")
       ->check(CLI::IsMember({"debug", "info", "warning", "error"}))
       ->capture_default_str();
+  AddSecurityOptions(serve, options);
 }
 
 }  // namespace mlad

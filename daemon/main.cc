@@ -28,6 +28,9 @@ struct RunCommand {
   int operator()(const CheckConfigOptions& options) const {
     return RunCheckConfig(options);
   }
+  int operator()(const MakeTokenOptions& options) const {
+    return RunMakeToken(options);
+  }
 };
 
 }  // namespace

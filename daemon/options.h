@@ -40,6 +40,14 @@ struct ServeOptions {
   bool keep_memory = true;
   std::string log_level = "info";
 
+  // Paths; empty: none.
+  std::string tls_certificate, tls_key, tls_client_ca;
+  std::string access;                // who may call
+  bool insecure = false;             // let anybody on the network in
+  std::string socket_mode = "0660";  // of unix sockets, octal
+  int64_t max_connections = 4096;
+  int64_t max_request_mib = 64;
+
   bool operator==(const ServeOptions&) const = default;
 };
 

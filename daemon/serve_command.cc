@@ -1,5 +1,5 @@
-#include <algorithm>
 #include <atomic>
+#include <cstdlib>
 #include <future>
 #include <memory>
 #include <string>
@@ -14,6 +14,8 @@
 #include "base/status.h"
 #include "daemon/commands.h"
 #include "daemon/daemon_model.h"
+#include "daemon/exposure.h"
+#include "daemon/file_limit.h"
 #include "daemon/log.h"
 #include "daemon/model_source.h"
 #include "daemon/serve_checks.h"
@@ -48,6 +50,7 @@ class ServeRun {
                           CheckServeOptions(options_, /*header_only=*/false));
     kernels_ = inputs.kernels;
     source_ = std::move(inputs.source);
+    WarnOfExpiry(inputs.certificate_expiry);
     MLAD_RETURN_IF_ERROR(Listen(std::move(inputs.server)));
     log_->info("loading {} with {} kernels", source_.path,
                std::string(IsaName(kernels_->isa)));
@@ -99,11 +102,23 @@ class ServeRun {
       });
       server.sockets.push_back({passed.descriptor, std::move(address)});
     }
+    if (!options_.insecure) MLAD_RETURN_IF_ERROR(CheckExposure(server));
     MLAD_ASSIGN_OR_RETURN(server_, Server::Start(server));
     for (const ListenAddress& address : server_->addresses()) {
       log_->info("listening on {}", address.ToString());
     }
     return absl::OkStatus();
+  }
+
+  void WarnOfExpiry(absl::Time expiry) {
+    const absl::Duration timely = 14 * absl::Hours(24);
+    const absl::Duration left = expiry - absl::Now();
+    if (left > timely) return;
+    log_->warn(
+        "the certificate {} {} on {}; put a new pair in its place",
+        options_.tls_certificate,
+        left > absl::ZeroDuration() ? "expires" : "has expired",
+        absl::FormatTime("%Y-%m-%d %H:%M UTC", expiry, absl::UTCTimeZone()));
   }
 
   /// Until one says stop. Shows the watchdog that the engine gets on.
@@ -129,6 +144,7 @@ class ServeRun {
   void Reload() {
     service_.SayReloading();
     const absl::StatusOr<ServeOptions> fresh = read_again_();
+    ReloadAccess();
     if (fresh.ok()) {
       options_.drain_s = fresh->drain_s;
       options_.log_level = fresh->log_level;
@@ -144,6 +160,16 @@ class ServeRun {
                   std::string(fresh.status().message()));
     }
     service_.SayServing(ServingStatus());
+  }
+
+  void ReloadAccess() {
+    auto rules = ReadAccess(options_);
+    if (rules.ok()) {
+      server_->SetAccess(*std::move(rules));
+    } else {
+      log_->error("who may call stays as it was: {}",
+                  std::string(rules.status().message()));
+    }
   }
 
   std::string ServingStatus() const {
@@ -205,25 +231,12 @@ class ServeRun {
                "not read again",
                {});
     }
-    WarnOfSmallPages();
     const PlacementPlan& plan = model_->plan();
     log_->info("{}: {} nodes, {:.1f} MiB of weights, cache for {} tokens",
                model_->facts().name, plan.nodes.size(),
                static_cast<double>(plan.weights_bytes) / (1 << 20),
                plan.context_tokens);
     AnnounceMemory();
-  }
-
-  void WarnOfSmallPages() {
-    const std::string warning = SharedMemoryWarning();
-    const auto memory = model_->memory();
-    // Large enough to matter, and from no pool.
-    const bool concerned =
-        std::any_of(memory.begin(), memory.end(), [](const NodeRegion* region) {
-          return region->descriptor() >= 0 && region->bytes() >= (1 << 30) &&
-                 region->page_bytes() < (2 << 20);
-        });
-    if (concerned && !warning.empty()) log_->warn("{}", warning);
   }
 
   void AnnounceMemory() {
@@ -281,6 +294,9 @@ class ServeRun {
 
 int RunServe(const ServeOptions& options, const ReadServeOptions& read_again) {
   BlockSignals();
+  RaiseFileLimit();
+  // It would tell of every client that is refused, in lines of its own form.
+  setenv("GRPC_VERBOSITY", "NONE", /*overwrite=*/0);
   ServeRun run(options, read_again);
   if (absl::Status status = run.Start(); !status.ok()) {
     return ReportFailure(status);

@@ -38,16 +38,4 @@ std::vector<std::string> KernelWarnings(const std::string& root) {
   return warnings;
 }
 
-std::string SharedMemoryWarning(const std::string& root) {
-  const std::string huge_pages =
-      ReadSetting(root + "/sys/kernel/mm/transparent_hugepage/shmem_enabled");
-  if (!absl::StrContains(huge_pages, "[never]") &&
-      !absl::StrContains(huge_pages, "[deny]")) {
-    return "";
-  }
-  return "memory that outlives the process gets no transparent huge pages: "
-         "address translation will cost memory bandwidth; allow them with "
-         "'echo advise > /sys/kernel/mm/transparent_hugepage/shmem_enabled'";
-}
-
 }  // namespace mlad

@@ -12,8 +12,4 @@ namespace mlad {
 /// FreeMemory.
 std::vector<std::string> KernelWarnings(const std::string& root = "");
 
-/// The same for memory that outlives the process (NodeRegion::Backing::kFile)
-/// and comes from no pool of huge pages; empty when all is well.
-std::string SharedMemoryWarning(const std::string& root = "");
-
 }  // namespace mlad

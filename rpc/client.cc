@@ -78,8 +78,10 @@ std::string_view HealthName(Health health) {
 }
 
 struct Client::Impl {
-  Impl(std::string name, std::shared_ptr<grpc::Channel> connection)
+  Impl(std::string name, std::shared_ptr<grpc::Channel> connection,
+       std::string secret)
       : address(std::move(name)),
+        token(std::move(secret)),
         channel(std::move(connection)),
         inference(v1::Inference::NewStub(channel)),
         admin(v1::Admin::NewStub(channel)),
@@ -88,13 +90,16 @@ struct Client::Impl {
   /// The context of one call: its deadline, and the canceller's hold on it.
   class Context {
    public:
-    explicit Context(const CallOptions& options)
+    Context(const CallOptions& options, const std::string& token)
         : canceller_(options.canceller == nullptr
                          ? nullptr
                          : options.canceller->state_.get()) {
       if (options.timeout != absl::InfiniteDuration()) {
         context_.set_deadline(
             absl::ToChronoTime(absl::Now() + options.timeout));
+      }
+      if (!token.empty()) {
+        context_.AddMetadata("authorization", absl::StrCat("Bearer ", token));
       }
       if (canceller_ == nullptr) return;
       const std::lock_guard lock(canceller_->mutex);
@@ -121,7 +126,7 @@ struct Client::Impl {
       grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&,
                                    Response*),
       const Request& request, const CallOptions& options) {
-    Context context(options);
+    Context context(options, token);
     Response response;
     const grpc::Status status =
         (stub.*method)(context.get(), request, &response);
@@ -136,7 +141,7 @@ struct Client::Impl {
                           Stub::*method)(grpc::ClientContext*, const Request&),
                       const Request& request, const Callback& on_message,
                       const CallOptions& options) {
-    Context context(options);
+    Context context(options, token);
     const auto reader = (stub.*method)(context.get(), request);
     Response response;
     bool stopped = false;
@@ -146,7 +151,19 @@ struct Client::Impl {
     return stopped ? absl::OkStatus() : ToAbslStatus(status);
   }
 
+  /// gRPC keeps to itself why there is no connection, but tells a call.
+  absl::Status ExplainTls(const absl::Status& error) {
+    grpc::ClientContext context;
+    HealthCheckResponse response;
+    const grpc::Status status =
+        health->Check(&context, HealthCheckRequest(), &response);
+    if (status.ok()) return error;  // it has come up meanwhile
+    return NotReachable(address, absl::StrCat("no TLS connection (",
+                                              status.error_message(), ")"));
+  }
+
   const std::string address;
+  const std::string token;
   const std::shared_ptr<grpc::Channel> channel;
   const std::unique_ptr<v1::Inference::Stub> inference;
   const std::unique_ptr<v1::Admin::Stub> admin;
@@ -157,18 +174,30 @@ Client::Client(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Client::~Client() = default;
 
 absl::StatusOr<std::unique_ptr<Client>> Client::Connect(
-    std::string_view address, absl::Duration timeout) {
+    std::string_view address, const ConnectOptions& options) {
   MLAD_ASSIGN_OR_RETURN(ListenAddress parsed, ParseListenAddress(address));
   if (!parsed.is_unix() && parsed.host.empty()) parsed.host = "127.0.0.1";
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(-1);  // a long Score has a long answer
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);  // own connection
-  const std::shared_ptr<grpc::Channel> channel = grpc::CreateCustomChannel(
-      parsed.ToString(), grpc::InsecureChannelCredentials(), arguments);
-  MLAD_RETURN_IF_ERROR(WaitForConnection(*channel, parsed.ToString(), timeout));
-  return std::unique_ptr<Client>(
-      new Client(std::make_unique<Impl>(parsed.ToString(), channel)));
+  if (!options.server_name.empty()) {
+    arguments.SetSslTargetNameOverride(options.server_name);
+  }
+  std::shared_ptr<grpc::ChannelCredentials> credentials =
+      grpc::InsecureChannelCredentials();
+  if (options.tls.has_value()) {
+    MLAD_ASSIGN_OR_RETURN(credentials, MakeChannelCredentials(*options.tls));
+  }
+  const std::shared_ptr<grpc::Channel> channel =
+      grpc::CreateCustomChannel(parsed.ToString(), credentials, arguments);
+  auto impl = std::make_unique<Impl>(parsed.ToString(), channel, options.token);
+  const absl::Status connected =
+      WaitForConnection(*channel, parsed.ToString(), options.timeout);
+  if (!connected.ok()) {
+    return options.tls.has_value() ? impl->ExplainTls(connected) : connected;
+  }
+  return std::unique_ptr<Client>(new Client(std::move(impl)));
 }
 
 const std::string& Client::address() const { return impl_->address; }

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -12,6 +13,8 @@
 #include "absl/time/time.h"
 #include "mlad/v1/admin.pb.h"
 #include "mlad/v1/inference.pb.h"
+
+#include "rpc/tls_files.h"
 
 namespace mlad {
 
@@ -47,6 +50,17 @@ using StatsCallback = std::function<bool(const v1::Stats&)>;
 enum class Health : uint8_t { kServing, kNotServing };
 std::string_view HealthName(Health health);
 
+struct ConnectOptions {
+  absl::Duration timeout = absl::Seconds(5);
+  /// TLS, or none.
+  std::optional<ClientTlsFiles> tls;
+  /// The name in the daemon's certificate, if it is not that of the address.
+  std::string server_name;
+  /// Sent with every call; empty: none. A secret: beyond this machine only with
+  /// TLS.
+  std::string token;
+};
+
 /// Calls block. Thread-safe. Errors are the daemon's, with its sentence;
 /// kUnavailable naming the address when there is no connection.
 class Client {
@@ -54,9 +68,15 @@ class Client {
   /// Connects to what ParseListenAddress reads: "HOST:PORT" or "unix:/PATH".
   /// Errors: kInvalidArgument for a malformed address; kUnavailable when
   /// nothing answers there within `timeout`, at once when the connection is
-  /// refused.
+  /// refused; those of MakeChannelCredentials.
   static absl::StatusOr<std::unique_ptr<Client>> Connect(
-      std::string_view address, absl::Duration timeout = absl::Seconds(5));
+      std::string_view address, const ConnectOptions& options);
+  static absl::StatusOr<std::unique_ptr<Client>> Connect(
+      std::string_view address, absl::Duration timeout = absl::Seconds(5)) {
+    ConnectOptions options;
+    options.timeout = timeout;
+    return Connect(address, options);
+  }
   ~Client();
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;

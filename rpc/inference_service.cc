@@ -12,7 +12,7 @@ namespace mlad {
 StreamReactor* InferenceService::StartGeneration(
     grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
     GenerationReader reader) {
-  absl::StatusOr<CallTicket> ticket = state_.Admit();
+  absl::StatusOr<CallTicket> ticket = state_.Admit(*context);
   if (!ticket.ok()) return StreamReactor::Refuse(ticket.status());
   auto call = std::make_shared<GenerationCall>(
       GenerationCall::Params{.ticket = *std::move(ticket),
@@ -39,7 +39,7 @@ grpc::ServerWriteReactor<grpc::ByteBuffer>* InferenceService::Chat(
 grpc::ServerUnaryReactor* InferenceService::Score(
     grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
     grpc::ByteBuffer* response) {
-  absl::StatusOr<CallTicket> ticket = state_.Admit();
+  absl::StatusOr<CallTicket> ticket = state_.Admit(*context);
   if (!ticket.ok()) return FinishUnary(context, ticket.status());
   return ScoreCall::Start({.ticket = *std::move(ticket),
                            .context = context,
@@ -51,7 +51,7 @@ grpc::ServerUnaryReactor* InferenceService::Score(
 grpc::ServerUnaryReactor* InferenceService::StartUnary(
     grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
     grpc::ByteBuffer* response, UnaryCall::Answer answer) {
-  absl::StatusOr<CallTicket> ticket = state_.Admit();
+  absl::StatusOr<CallTicket> ticket = state_.Admit(*context);
   if (!ticket.ok()) return FinishUnary(context, ticket.status());
   return UnaryCall::Start({.ticket = *std::move(ticket),
                            .request = request,

@@ -1,7 +1,7 @@
 #include "rpc/server.h"
 
-#include <cerrno>
-#include <cstring>
+#include <algorithm>
+#include <iterator>
 #include <set>
 #include <utility>
 
@@ -9,7 +9,7 @@
 #include <grpcpp/security/server_credentials.h>
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
-#include <sys/stat.h>
+#include <grpcpp/server_posix.h>
 
 #include "absl/strings/str_cat.h"
 
@@ -17,7 +17,7 @@
 #include "rpc/admin_service.h"
 #include "rpc/health_service.h"
 #include "rpc/inference_service.h"
-#include "rpc/listening_check.h"
+#include "rpc/listening_socket.h"
 #include "rpc/server_state.h"
 #include "rpc/socket_acceptor.h"
 #include "rpc/work_queue.h"
@@ -31,20 +31,23 @@ constexpr int kKeepaliveTimeMs = 30'000;
 constexpr int kKeepaliveTimeoutMs = 20'000;
 constexpr int kMinClientPingIntervalMs = 10'000;
 
+// A call beyond the first of these ends with RESOURCE_EXHAUSTED, one beyond the
+// second waits in its client; a connection that says nothing is closed.
+constexpr int kMaxHeaderBytes = 16 << 10;
+constexpr int kMaxCallsPerConnection = 1024;
+constexpr int kHandshakeTimeoutMs = 20'000;
+
 // After the engine is drained: for clients to read the end of their answers,
 // and then for calls that were cut off.
 constexpr absl::Duration kFlushTime = absl::Seconds(2);
 
-std::string GrpcAddress(const ListenAddress& address) {
-  ListenAddress listen = address;
-  if (!address.is_unix() && address.host.empty()) listen.host = "::";
-  return listen.ToString();
-}
-
 void Configure(const ServerOptions& options, grpc::ServerBuilder& builder) {
   builder.SetMaxReceiveMessageSize(options.max_request_bytes);
-  // Without this, two daemons would share a port.
-  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, kMaxHeaderBytes);
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS,
+                             kMaxCallsPerConnection);
+  builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS,
+                             kHandshakeTimeoutMs);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveTimeMs);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS,
                              kKeepaliveTimeoutMs);
@@ -57,7 +60,6 @@ void Configure(const ServerOptions& options, grpc::ServerBuilder& builder) {
   builder.SetSyncServerOption(grpc::ServerBuilder::MAX_POLLERS, 1);
 }
 
-/// gRPC would let the second one take the unix socket of the first.
 absl::Status CheckNoneIsGivenTwice(
     const std::vector<ListenAddress>& addresses) {
   std::set<std::string> seen;
@@ -70,23 +72,20 @@ absl::Status CheckNoneIsGivenTwice(
   return absl::OkStatus();
 }
 
-absl::Status SetSocketMode(const ListenAddress& address, mode_t mode) {
-  if (chmod(address.unix_path.c_str(), mode) == 0) return absl::OkStatus();
-  return absl::UnavailableError(absl::StrCat("cannot set the permissions of ",
-                                             address.ToString(), ": ",
-                                             std::strerror(errno)));
-}
-
 }  // namespace
 
 struct Server::Impl {
+  using ConnectionSink = grpc::experimental::ExternalConnectionAcceptor;
+
   explicit Impl(const ServerOptions& options)
       : addresses(options.addresses),
-        state(options.daemon_version),
+        state(options.daemon_version, options.max_connections),
         queue(options.request_threads, options.max_waiting_requests),
         inference(state, queue, options.max_unread_bytes),
         admin(state),
-        health(state) {}
+        health(state) {
+    state.access().SetRules(options.access);
+  }
 
   absl::Status Listen(const ServerOptions& options);
 
@@ -96,8 +95,10 @@ struct Server::Impl {
   InferenceService inference;
   AdminService admin;
   HealthService health;
+  std::unique_ptr<ConnectionSink> tcp_sink;
   std::unique_ptr<grpc::Server> server;  // null after Shutdown
   std::unique_ptr<SocketAcceptor> acceptor;
+  std::unique_ptr<SocketAcceptor> inherited_acceptor;  // started by SetModel
 };
 
 absl::Status Server::Impl::Listen(const ServerOptions& options) {
@@ -112,36 +113,44 @@ absl::Status Server::Impl::Listen(const ServerOptions& options) {
   builder.RegisterService(&inference);
   builder.RegisterService(&admin);
   builder.RegisterService(&health);
+  SocketAcceptor::Params accept;
+  accept.max_connections = options.max_connections;
   for (ListenAddress& address : addresses) {
-    MLAD_RETURN_IF_ERROR(CheckCanListen(address));
-    builder.AddListeningPort(GrpcAddress(address),
-                             grpc::InsecureServerCredentials(),
-                             address.is_unix() ? nullptr : &address.port);
+    MLAD_ASSIGN_OR_RETURN(
+        std::vector<ListeningSocket> sockets,
+        ListeningSocket::Open(address, options.unix_socket_mode));
+    std::move(sockets.begin(), sockets.end(),
+              std::back_inserter(accept.sockets));
   }
-  std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> sink;
-  if (!options.sockets.empty()) {
-    sink = builder.experimental().AddExternalConnectionAcceptor(
-        grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD,
-        grpc::InsecureServerCredentials());
-  }
+  tcp_sink = builder.experimental().AddExternalConnectionAcceptor(
+      grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD,
+      options.tls.has_value() ? MakeServerCredentials(*options.tls)
+                              : grpc::InsecureServerCredentials());
   server = builder.BuildAndStart();
   if (server == nullptr) {
-    std::string names;
-    for (const ListenAddress& address : options.addresses) {
-      absl::StrAppend(&names, names.empty() ? "" : " and ", address.ToString());
-    }
-    return absl::UnavailableError(absl::StrCat(
-        "cannot listen on ", names,
-        "; another program may have taken an address just now: try again"));
+    return absl::InternalError(
+        "gRPC cannot start its server; its log says why");
   }
-  for (const ListenAddress& address : addresses) {
-    if (!address.is_unix()) continue;
-    MLAD_RETURN_IF_ERROR(SetSocketMode(address, options.unix_socket_mode));
-  }
-  if (sink != nullptr) {
-    MLAD_ASSIGN_OR_RETURN(
-        acceptor, SocketAcceptor::Create(options.sockets, std::move(sink)));
-  }
+  accept.take_tcp = [this](int listener, int connection) {
+    ConnectionSink::NewConnectionParameters parameters;
+    parameters.listener_fd = listener;
+    parameters.fd = connection;
+    tcp_sink->HandleNewConnection(&parameters);
+  };
+  accept.take_unix = [this](int /*listener*/, int connection) {
+    const int registered = state.unix_peers().Register(connection);
+    if (registered < 0) return;
+    grpc::AddInsecureChannelFromFd(server.get(), registered);
+  };
+  SocketAcceptor::Params accept_later;
+  accept_later.inherited = options.sockets;
+  accept_later.max_connections = options.max_connections;
+  accept_later.take_tcp = accept.take_tcp;
+  accept_later.take_unix = accept.take_unix;
+  MLAD_ASSIGN_OR_RETURN(acceptor, SocketAcceptor::Create(std::move(accept)));
+  MLAD_ASSIGN_OR_RETURN(inherited_acceptor,
+                        SocketAcceptor::Create(std::move(accept_later)));
+  acceptor->Start();
   return absl::OkStatus();
 }
 
@@ -160,13 +169,17 @@ const std::vector<ListenAddress>& Server::addresses() const {
   return impl_->addresses;
 }
 
+void Server::SetAccess(std::optional<AccessRules> rules) {
+  impl_->state.access().SetRules(std::move(rules));
+}
+
 void Server::SetLoadFraction(double fraction) {
   impl_->state.SetLoadFraction(fraction);
 }
 
 void Server::SetModel(ServedModel& model) {
   impl_->state.SetModel(model);
-  if (impl_->acceptor != nullptr) impl_->acceptor->Start();
+  impl_->inherited_acceptor->Start();
 }
 
 void Server::Shutdown(absl::Time deadline) {
@@ -181,6 +194,7 @@ void Server::Shutdown(absl::Time deadline) {
   state.WaitForCalls(absl::Now() + kFlushTime);
   state.SetStopping();
   impl_->acceptor.reset();
+  impl_->inherited_acceptor.reset();
   impl_->server->Shutdown(absl::ToChronoTime(absl::Now() + kFlushTime));
   impl_->server.reset();
 }

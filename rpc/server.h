@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -11,9 +12,11 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 
+#include "rpc/access_rules.h"
 #include "rpc/listen_address.h"
 #include "rpc/served_model.h"
 #include "rpc/socket_acceptor.h"
+#include "rpc/tls_files.h"
 
 namespace mlad {
 
@@ -29,6 +32,12 @@ struct ServerOptions {
   /// Requests waiting for those threads; more are refused with
   /// RESOURCE_EXHAUSTED.
   int64_t max_waiting_requests = 1024;
+  /// On all TCP addresses. Checked by CheckTlsFiles before.
+  std::optional<ServerTlsFiles> tls;
+  /// Without rules, whoever can connect may call everything.
+  std::optional<AccessRules> access;
+  /// About so many; more are closed at once. Unix sockets count apart.
+  int64_t max_connections = 4096;
   /// Larger requests are refused with RESOURCE_EXHAUSTED.
   int max_request_bytes = 64 << 20;
   /// Answers of one stream that wait for a client which reads slowly. A client
@@ -61,6 +70,8 @@ class Server {
   /// inherited sockets are not among them.
   const std::vector<ListenAddress>& addresses() const;
 
+  /// From the next call on.
+  void SetAccess(std::optional<AccessRules> rules);
   /// 0 to 1; reported while loading.
   void SetLoadFraction(double fraction);
   /// From now on requests are served. Once. `model` outlives the server or its

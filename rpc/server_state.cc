@@ -5,6 +5,8 @@
 #include "absl/strings/str_cat.h"
 
 #include "base/check.h"
+#include "base/status.h"
+#include "rpc/caller.h"
 
 namespace mlad {
 
@@ -13,15 +15,19 @@ CallTicket& CallTicket::operator=(CallTicket&& other) noexcept {
   Release();
   state_ = std::exchange(other.state_, nullptr);
   model_ = other.model_;
+  pass_ = std::move(other.pass_);
   return *this;
 }
 
 void CallTicket::Release() {
+  pass_.Release();
   if (state_ != nullptr) std::exchange(state_, nullptr)->Leave();
 }
 
-ServerState::ServerState(std::string daemon_version)
-    : daemon_version_(std::move(daemon_version)) {}
+ServerState::ServerState(std::string daemon_version,
+                         int64_t max_unix_connections)
+    : daemon_version_(std::move(daemon_version)),
+      unix_peers_(max_unix_connections) {}
 
 ServerPhase ServerState::phase() const {
   const std::lock_guard lock(mutex_);
@@ -80,7 +86,19 @@ absl::Status ServerState::LoadingError() const {
       "% is done; try again"));
 }
 
-absl::StatusOr<CallTicket> ServerState::Admit() {
+absl::StatusOr<AccessPass> ServerState::CheckAccess(
+    const grpc::ServerContextBase& context, Role role) {
+  MLAD_ASSIGN_OR_RETURN(const Caller caller, ReadCaller(context, unix_peers_));
+  return access_.Check(caller, role);
+}
+
+absl::Status ServerState::CheckAdmin(const grpc::ServerContextBase& context) {
+  return CheckAccess(context, Role::kAdmin).status();
+}
+
+absl::StatusOr<CallTicket> ServerState::Admit(
+    const grpc::ServerContextBase& context) {
+  MLAD_ASSIGN_OR_RETURN(AccessPass pass, CheckAccess(context, Role::kInfer));
   const std::lock_guard lock(mutex_);
   if (phase_ == ServerPhase::kLoading) return LoadingError();
   if (phase_ != ServerPhase::kServing) {
@@ -88,7 +106,7 @@ absl::StatusOr<CallTicket> ServerState::Admit() {
         "the daemon is shutting down and takes no new requests");
   }
   ++open_calls_;
-  return CallTicket(this, model_);
+  return CallTicket(this, model_, std::move(pass));
 }
 
 void ServerState::Leave() {

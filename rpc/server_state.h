@@ -10,10 +10,14 @@
 #include <utility>
 #include <vector>
 
+#include <grpcpp/server_context.h>
+
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 
+#include "rpc/access_control.h"
 #include "rpc/served_model.h"
+#include "rpc/unix_peers.h"
 
 namespace mlad {
 
@@ -38,7 +42,9 @@ class CallTicket {
  public:
   CallTicket() = default;
   CallTicket(CallTicket&& other) noexcept
-      : state_(std::exchange(other.state_, nullptr)), model_(other.model_) {}
+      : state_(std::exchange(other.state_, nullptr)),
+        model_(other.model_),
+        pass_(std::move(other.pass_)) {}
   CallTicket& operator=(CallTicket&& other) noexcept;
   CallTicket(const CallTicket&) = delete;
   CallTicket& operator=(const CallTicket&) = delete;
@@ -50,18 +56,23 @@ class CallTicket {
 
  private:
   friend class ServerState;
-  CallTicket(ServerState* state, ServedModel* model)
-      : state_(state), model_(model) {}
+  CallTicket(ServerState* state, ServedModel* model, AccessPass pass)
+      : state_(state), model_(model), pass_(std::move(pass)) {}
 
   ServerState* state_ = nullptr;
   ServedModel* model_ = nullptr;
+  AccessPass pass_;
 };
 
 /// Thread-safe.
 class ServerState {
  public:
-  explicit ServerState(std::string daemon_version);
+  /// `max_unix_connections`: at once.
+  explicit ServerState(std::string daemon_version,
+                       int64_t max_unix_connections);
 
+  AccessControl& access() { return access_; }
+  UnixPeers& unix_peers() { return unix_peers_; }
   const std::string& daemon_version() const { return daemon_version_; }
   absl::Duration uptime() const { return absl::Now() - start_; }
   ServerPhase phase() const;
@@ -76,8 +87,11 @@ class ServerState {
   ServedModel* model_or_null() const;
   /// Errors: kUnavailable while loading.
   absl::StatusOr<ServedModel*> model() const;
-  /// Lets a call in. Errors: kUnavailable while loading and when draining.
-  absl::StatusOr<CallTicket> Admit();
+  /// Lets an Inference call in. Errors: kUnavailable while loading and when
+  /// draining; those of AccessControl::Check.
+  absl::StatusOr<CallTicket> Admit(const grpc::ServerContextBase& context);
+  /// Whether a call of Admin may be answered. Errors: as above, the latter.
+  absl::Status CheckAdmin(const grpc::ServerContextBase& context);
   /// Until no ticket is out or the deadline has passed.
   void WaitForCalls(absl::Time deadline);
 
@@ -93,12 +107,17 @@ class ServerState {
     std::weak_ptr<PhaseWatcher> watcher;
   };
 
+  absl::StatusOr<AccessPass> CheckAccess(const grpc::ServerContextBase& context,
+                                         Role role);
   void SetPhase(ServerPhase phase);
   void Leave();
   absl::Status LoadingError() const;  // needs mutex_
 
   const std::string daemon_version_;
   const absl::Time start_ = absl::Now();
+  const RealClock clock_;
+  AccessControl access_{clock_};
+  UnixPeers unix_peers_;
   mutable std::mutex mutex_;
   std::condition_variable call_left_;
   ServerPhase phase_ = ServerPhase::kLoading;

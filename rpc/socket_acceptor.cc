@@ -66,26 +66,28 @@ absl::StatusOr<ListenAddress> AddressOfSocket(int descriptor) {
 }
 
 absl::StatusOr<std::unique_ptr<SocketAcceptor>> SocketAcceptor::Create(
-    std::vector<InheritedSocket> sockets, std::unique_ptr<Sink> sink) {
+    Params params) {
   const int stop_event = eventfd(0, EFD_CLOEXEC);
   if (stop_event < 0) {
-    return absl::InternalError(absl::StrCat("cannot watch the passed sockets: ",
-                                            std::strerror(errno)));
+    return absl::InternalError(
+        absl::StrCat("cannot watch sockets: ", std::strerror(errno)));
   }
-  for (const InheritedSocket& socket : sockets) {
+  return std::unique_ptr<SocketAcceptor>(
+      new SocketAcceptor(std::move(params), stop_event));
+}
+
+SocketAcceptor::SocketAcceptor(Params params, int stop_event)
+    : params_(std::move(params)), stop_event_(stop_event) {
+  for (const ListeningSocket& socket : params_.sockets) {
+    listeners_.push_back({socket.descriptor(), socket.is_unix()});
+  }
+  for (const InheritedSocket& socket : params_.inherited) {
+    listeners_.push_back({socket.descriptor, socket.address.is_unix()});
     // A client that has gone away again must not block the others.
     fcntl(socket.descriptor, F_SETFL,
           fcntl(socket.descriptor, F_GETFL) | O_NONBLOCK);
   }
-  return std::unique_ptr<SocketAcceptor>(
-      new SocketAcceptor(std::move(sockets), std::move(sink), stop_event));
 }
-
-SocketAcceptor::SocketAcceptor(std::vector<InheritedSocket> sockets,
-                               std::unique_ptr<Sink> sink, int stop_event)
-    : sockets_(std::move(sockets)),
-      sink_(std::move(sink)),
-      stop_event_(stop_event) {}
 
 SocketAcceptor::~SocketAcceptor() {
   eventfd_write(stop_event_, 1);
@@ -100,36 +102,40 @@ void SocketAcceptor::Start() {
 void SocketAcceptor::Run() {
   pthread_setname_np(pthread_self(), "mlad-accept");
   std::vector<pollfd> watched = {{stop_event_, POLLIN, 0}};
-  for (const InheritedSocket& socket : sockets_) {
-    watched.push_back({socket.descriptor, POLLIN, 0});
+  for (const Listener& listener : listeners_) {
+    watched.push_back({listener.descriptor, POLLIN, 0});
   }
   while (poll(watched.data(), watched.size(), -1) >= 0 || errno == EINTR) {
     if (watched[0].revents != 0) return;
-    for (size_t i = 0; i < sockets_.size(); ++i) {
-      if (watched[i + 1].revents != 0) AcceptFrom(sockets_[i]);
+    for (size_t i = 0; i < listeners_.size(); ++i) {
+      if (watched[i + 1].revents != 0) AcceptFrom(listeners_[i]);
     }
   }
 }
 
-void SocketAcceptor::AcceptFrom(const InheritedSocket& socket) {
-  const int descriptor = accept4(socket.descriptor, nullptr, nullptr,
+void SocketAcceptor::AcceptFrom(const Listener& listener) {
+  const int connection = accept4(listener.descriptor, nullptr, nullptr,
                                  SOCK_NONBLOCK | SOCK_CLOEXEC);
-  if (descriptor < 0) {
+  if (connection < 0) {
     if (errno != EAGAIN && errno != ECONNABORTED && errno != EINTR) {
       pollfd stop = {stop_event_, POLLIN, 0};
       poll(&stop, 1, kRetryMs);
     }
     return;
   }
-  if (!socket.address.is_unix()) {
-    // As gRPC sets it for the sockets it binds: a token does not wait.
-    const int on = 1;
-    setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  if (listener.is_unix) {
+    params_.take_unix(listener.descriptor, connection);
+    return;
   }
-  Sink::NewConnectionParameters connection;
-  connection.listener_fd = socket.descriptor;
-  connection.fd = descriptor;
-  sink_->HandleNewConnection(&connection);
+  // The system gives the lowest free number: so many are open at least.
+  if (connection - stop_event_ > params_.max_connections) {
+    close(connection);
+    return;
+  }
+  // As gRPC sets it for the sockets it binds: a token does not wait.
+  const int on = 1;
+  setsockopt(connection, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  params_.take_tcp(listener.descriptor, connection);
 }
 
 }  // namespace mlad
