@@ -11,7 +11,8 @@ namespace {
 constexpr int kTilePages = kMaxCodedPositions / kPagePositions;
 static_assert(kTilePages * kPagePositions == kMaxCodedPositions);
 
-/// Pages of the lane from `first_page` on, up to kTilePages of them.
+/// Pages of the lane from `first_page` on, up to kTilePages of them. Of pages
+/// that are missing the first stands in.
 struct CodedTile {
   const std::byte* pages[kTilePages];
   int64_t first_page = 0;
@@ -25,7 +26,10 @@ CodedTile FindTile(const AbsorbedPass& pass, const AbsorbedUnit& unit,
   for (int i = 0; i < kTilePages; ++i) {
     const int64_t page = first_page + int64_t{i} * kLanes;
     const int64_t left = end_position - page * kPagePositions;
-    if (left <= 0) break;
+    if (left <= 0) {
+      tile.pages[i] = tile.pages[0];
+      continue;
+    }
     tile.pages[i] =
         pass.cache->Rows(unit.group->pages->pages[page], pass.layer);
     tile.positions += std::min<int64_t>(left, kPagePositions);
@@ -71,6 +75,18 @@ void EncodeUnit(const AbsorbedPass& pass, const AbsorbedUnit& unit,
   scratch.encoded = unit;
 }
 
+/// The page where the tile behind that of `page` begins: in the lane, or in the
+/// node's next one, which the worker mostly computes next. A page of the unit
+/// when there is none.
+int64_t NextTilePage(const AbsorbedPass& pass, const AbsorbedUnit& unit,
+                     int64_t page, int64_t end_position) {
+  const int64_t in_lane = page + int64_t{kTilePages} * kLanes;
+  if (in_lane * kPagePositions < end_position) return in_lane;
+  const int64_t lane =
+      unit.lane + static_cast<int64_t>(pass.partials.nodes.size());
+  return lane < kLanes && lane * kPagePositions < end_position ? lane : page;
+}
+
 }  // namespace
 
 bool UsesCodes(const AbsorbedPass& pass) {
@@ -96,6 +112,9 @@ void AttendCodedPages(const AbsorbedPass& pass, const AbsorbedUnit& unit,
   for (int64_t page = unit.lane; page * kPagePositions < end;
        page += int64_t{kTilePages} * kLanes) {
     const CodedTile tile = FindTile(pass, unit, page, end);
+    const CodedTile next =
+        FindTile(pass, unit, NextTilePage(pass, unit, page, end), end);
+    args.next_runs = next.pages;
     args.rows.runs = tile.pages;
     args.rows.positions = tile.positions;
     kernels.pack_values(args.rows, args.value_elements, scratch.values,
@@ -107,6 +126,7 @@ void AttendCodedPages(const AbsorbedPass& pass, const AbsorbedUnit& unit,
       args.q = CodesOfRow(pass, unit, scratch, row);
       args.state = StateOfRow(scratch, pass.shape, unit, row);
       kernels.attend(args);
+      args.next_runs = nullptr;  // once a tile is enough
     }
   }
 }

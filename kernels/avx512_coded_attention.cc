@@ -68,11 +68,12 @@ int32_t SumOfCodes(const std::byte* row, int64_t row_elements,
 }
 
 /// dots[r] = codes of 16 vectors times those of row r, scaled by neither.
+/// Meanwhile fetches as many bytes from `ahead` on as it reads.
 template <int kRows, bool kWide>
 [[gnu::always_inline]] inline void Dots(const CodeBlock& q,
                                         const std::byte* const (&rows)[kRows],
                                         const int32_t (&sums)[kRows],
-                                        int64_t columns,
+                                        int64_t columns, const std::byte* ahead,
                                         __m512 (&dots)[kRows]) {
   __m512i high_sums[kRows];
   __m512i low_sums[kRows];
@@ -81,6 +82,7 @@ template <int kRows, bool kWide>
     high_sums[r] = low_sums[r] = _mm512_setzero_si512();
   }
   for (int64_t g = 0; g < columns / 4; ++g) {
+    _mm_prefetch(ahead + g * 4 * kRows, _MM_HINT_T1);
     const __m512i q_high = _mm512_loadu_si512(q.high + g * 4 * kCodeQueries);
     __m512i q_low;
     if constexpr (kWide) {
@@ -121,6 +123,7 @@ template <bool kWide>
 void ScoreBlock(const CodedTileArgs& args, int64_t block, BlockWeights* out) {
   const int64_t columns = args.rows.row_elements;
   const CodeBlock q(args.q, block, columns);
+  const bool fetches = args.next_runs != nullptr && block == 0;
   ForPositions<kWide ? kScoreRows : 2 * kScoreRows>(
       args.rows.positions, [&]<int kRows>(
                                int64_t first) __attribute__((always_inline)) {
@@ -131,7 +134,9 @@ void ScoreBlock(const CodedTileArgs& args, int64_t block, BlockWeights* out) {
           rows[r] = args.rows.Row(first + r);
           sums[r] = RowSum(rows[r]);
         }
-        Dots<kRows, kWide>(q, rows, sums, columns, dots);
+        const std::byte* ahead =
+            fetches ? args.rows.RowOf(args.next_runs, first) : rows[0];
+        Dots<kRows, kWide>(q, rows, sums, columns, ahead, dots);
 #pragma GCC unroll 16
         for (int r = 0; r < kRows; ++r) {
           const __m512 unit = _mm512_set1_ps(RowScale(rows[r]) * args.scale);
@@ -160,7 +165,7 @@ void ProjectRows(const ProjectArgs& args) {
             rows[r] = args.rows.Row(first + r);
             sums[r] = code_sums[first + r];
           }
-          Dots<kRows, kWide>(w, rows, sums, args.columns, dots);
+          Dots<kRows, kWide>(w, rows, sums, args.columns, rows[0], dots);
 #pragma GCC unroll 16
           for (int r = 0; r < kRows; ++r) {
             _mm512_storeu_ps(args.out + (first + r) * args.out_stride + i,

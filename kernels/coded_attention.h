@@ -44,8 +44,11 @@ struct CodedRows {
   int64_t positions = 0;     // kMaxCodedPositions at most
   int64_t row_elements = 0;  // as stored
 
-  const std::byte* Row(int64_t p) const {
-    return runs[p / run_positions] + p % run_positions * RowBytes(row_elements);
+  const std::byte* Row(int64_t p) const { return RowOf(runs, p); }
+  /// Row p of runs of the same length.
+  const std::byte* RowOf(const std::byte* const* of_runs, int64_t p) const {
+    return of_runs[p / run_positions] +
+           p % run_positions * RowBytes(row_elements);
   }
   static constexpr int kHeaderBytes = 8;
   static constexpr int64_t RowBytes(int64_t row_elements) {
@@ -66,6 +69,9 @@ struct CodedTileArgs {
   int64_t queries = 0;
   QueryCodes q;
   CodedRows rows;
+  /// Runs of the rows that will be read next, as many as `rows` has: fetched
+  /// while these are computed. Null: none.
+  const std::byte* const* next_runs = nullptr;
   /// Positions that query 0 sees; each further one sees this many more.
   int64_t visible = kMaxCodedPositions;
   int64_t visible_step = 0;
