@@ -9,6 +9,9 @@ namespace {
 
 static_assert(kExpandedTile <= kMaxCodedPositions);
 
+/// Two blocks of queries: kernels multiply both with a row that they load once.
+constexpr int64_t kRowsAtOnce = int64_t{2} * kCodeQueries;
+
 int64_t RoundUp(int64_t n, int64_t unit) {
   return (n + unit - 1) / unit * unit;
 }
@@ -164,9 +167,9 @@ void ExpandedCodes::Attend(const ExpandedChunk& chunk, int64_t head,
   args.values = values_;
   args.value_scales = value_scales_;
   args.scale = chunk.shape.softmax_scale;
-  for (int64_t row = first_row / kCodeQueries * kCodeQueries;
-       row < chunk.rows.rows; row += kCodeQueries) {
-    args.queries = std::min<int64_t>(kCodeQueries, chunk.rows.rows - row);
+  for (int64_t row = first_row / kRowsAtOnce * kRowsAtOnce;
+       row < chunk.rows.rows; row += kRowsAtOnce) {
+    args.queries = std::min(kRowsAtOnce, chunk.rows.rows - row);
     args.q = Advance(QueriesOfHead(head), row, key_columns_);
     args.visible = chunk.rows.first_position + row + 1 - tile.begin;
     // What none of the rows sees need not be computed.

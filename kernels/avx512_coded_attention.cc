@@ -48,16 +48,35 @@ __m512i BroadcastCodes(const std::byte* codes) {
   return _mm512_set1_epi32(four);
 }
 
-/// Codes of 16 vectors, [columns / 4, 16, 4].
-struct CodeBlock {
-  const uint8_t* high;
-  const uint8_t* low;
-  __m512 scale;
+/// Codes of kBlocks blocks of 16 vectors, [columns / 4, 16, 4] a plane: the two
+/// planes of one block with 16 bits, or one of each block with 8.
+template <int kBlocks, bool kWide>
+struct CodeBlocks {
+  static_assert(!kWide || kBlocks == 1);
+  static constexpr int kPlanes = kWide ? 2 : kBlocks;
+  const uint8_t* planes[kPlanes];
+  __m512 scales[kBlocks];
 
-  CodeBlock(const QueryCodes& codes, int64_t block, int64_t columns)
-      : high(codes.high + block * columns * kCodeQueries),
-        low(codes.low + block * columns * kCodeQueries),
-        scale(_mm512_loadu_ps(codes.scale + block * kCodeQueries)) {}
+  CodeBlocks(const QueryCodes& codes, int64_t first, int64_t columns) {
+    for (int b = 0; b < kBlocks; ++b) {
+      planes[b] = codes.high + (first + b) * columns * kCodeQueries;
+      scales[b] = _mm512_loadu_ps(codes.scale + (first + b) * kCodeQueries);
+    }
+    if constexpr (kWide) planes[1] = codes.low + first * columns * kCodeQueries;
+  }
+
+  /// Products of block b, of the sums over codes of a row with this sum.
+  [[gnu::always_inline]] __m512 Products(const __m512i (&sums)[kPlanes], int b,
+                                         int32_t row_sum) const {
+    // High bytes are those of numbers + 128.
+    __m512 products = _mm512_cvtepi32_ps(
+        _mm512_sub_epi32(sums[b], _mm512_set1_epi32(128 * row_sum)));
+    if constexpr (kWide) {
+      products = _mm512_fmadd_ps(_mm512_set1_ps(256.0f), products,
+                                 _mm512_cvtepi32_ps(sums[1]));
+    }
+    return _mm512_mul_ps(products, scales[b]);
+  }
 };
 
 /// The sum of the first `columns` codes of a row.
@@ -75,118 +94,115 @@ int32_t SumOfCodes(const std::byte* row, int64_t row_elements,
   return RowSum(row) - _mm512_reduce_add_epi32(behind);
 }
 
-/// dots[r] = codes of 16 vectors times those of row r, scaled by neither.
-/// Meanwhile fetches as many bytes from `ahead` on as it reads.
-template <int kRows, bool kWide>
-[[gnu::always_inline]] inline void Dots(const CodeBlock& q,
-                                        const std::byte* const (&rows)[kRows],
-                                        const int32_t (&sums)[kRows],
-                                        int64_t columns, const std::byte* ahead,
-                                        __m512 (&dots)[kRows]) {
-  __m512i high_sums[kRows];
-  __m512i low_sums[kRows];
-#pragma GCC unroll 16
+/// sums[r][i] = codes of plane i times those of row r. Meanwhile fetches as
+/// many bytes from `ahead` on as it reads.
+template <int kRows, int kPlanes>
+[[gnu::always_inline]] inline void AddCodes(
+    const uint8_t* const (&planes)[kPlanes],
+    const std::byte* const (&rows)[kRows], int64_t columns,
+    const std::byte* ahead, __m512i (&sums)[kRows][kPlanes]) {
+#pragma GCC unroll 8
   for (int r = 0; r < kRows; ++r) {
-    high_sums[r] = low_sums[r] = _mm512_setzero_si512();
+#pragma GCC unroll 2
+    for (int i = 0; i < kPlanes; ++i) sums[r][i] = _mm512_setzero_si512();
   }
   for (int64_t g = 0; g < columns / 4; ++g) {
     _mm_prefetch(ahead + g * 4 * kRows, _MM_HINT_T1);
-    const __m512i q_high = _mm512_loadu_si512(q.high + g * 4 * kCodeQueries);
-    __m512i q_low;
-    if constexpr (kWide) {
-      q_low = _mm512_loadu_si512(q.low + g * 4 * kCodeQueries);
+    __m512i codes[kPlanes];
+#pragma GCC unroll 2
+    for (int i = 0; i < kPlanes; ++i) {
+      codes[i] = _mm512_loadu_si512(planes[i] + g * 4 * kCodeQueries);
     }
-#pragma GCC unroll 16
+#pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r) {
-      const __m512i codes =
+      const __m512i of_row =
           BroadcastCodes(rows[r] + CodedRows::kHeaderBytes + 4 * g);
-      high_sums[r] = AddProducts(high_sums[r], q_high, codes);
-      if constexpr (kWide) {
-        low_sums[r] = AddProducts(low_sums[r], q_low, codes);
+#pragma GCC unroll 2
+      for (int i = 0; i < kPlanes; ++i) {
+        sums[r][i] = AddProducts(sums[r][i], codes[i], of_row);
       }
     }
   }
-#pragma GCC unroll 16
-  for (int r = 0; r < kRows; ++r) {
-    // High bytes are those of numbers + 128.
-    dots[r] = _mm512_cvtepi32_ps(
-        _mm512_sub_epi32(high_sums[r], _mm512_set1_epi32(128 * sums[r])));
-    if constexpr (kWide) {
-      dots[r] = _mm512_fmadd_ps(_mm512_set1_ps(256.0f), dots[r],
-                                _mm512_cvtepi32_ps(low_sums[r]));
+}
+
+/// Calls visit(position, block, products): of the blocks' vectors and the
+/// first `columns` codes of each row, scaled by the vectors' scales only.
+/// row_sum(position) is of those codes; next_runs as in CodedTileArgs.
+template <int kBlocks, bool kWide, class RowSumOf, class Visit>
+[[gnu::always_inline]] inline void Multiply(
+    const CodeBlocks<kBlocks, kWide>& blocks, const CodedRows& rows,
+    const std::byte* const* next_runs, int64_t columns, RowSumOf row_sum,
+    Visit visit) {
+  const auto some = [&]<int kRows>(int64_t first)
+      __attribute__((always_inline)) {
+    const std::byte* of_rows[kRows];
+    for (int r = 0; r < kRows; ++r) of_rows[r] = rows.Row(first + r);
+    const std::byte* ahead =
+        next_runs == nullptr ? of_rows[0] : rows.RowOf(next_runs, first);
+    __m512i sums[kRows][CodeBlocks<kBlocks, kWide>::kPlanes];
+    AddCodes(blocks.planes, of_rows, columns, ahead, sums);
+#pragma GCC unroll 8
+    for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 2
+      for (int b = 0; b < kBlocks; ++b) {
+        visit(first + r, b, blocks.Products(sums[r], b, row_sum(first + r)));
+      }
     }
-  }
-}
-
-/// Calls body.operator()<kRows>(first) for all positions, kMost at once.
-template <int kMost, class Body>
-[[gnu::always_inline]] inline void ForPositions(int64_t positions, Body body) {
+  };
   int64_t p = 0;
-  for (; p + kMost <= positions; p += kMost) body.template operator()<kMost>(p);
-  for (; p + 2 <= positions; p += 2) body.template operator()<2>(p);
-  if (p < positions) body.template operator()<1>(p);
+  for (; p + kScoreRows <= rows.positions; p += kScoreRows) {
+    some.template operator()<kScoreRows>(p);
+  }
+  for (; p + 2 <= rows.positions; p += 2) some.template operator()<2>(p);
+  if (p < rows.positions) some.template operator()<1>(p);
 }
 
-template <bool kWide>
-void ScoreBlock(const CodedTileArgs& args, int64_t block, BlockWeights* out) {
+/// out[b].weights become the scores of block first + b.
+template <int kBlocks, bool kWide>
+void ScoreBlocks(const CodedTileArgs& args, int64_t first, BlockWeights* out) {
   const int64_t columns = args.rows.row_elements;
-  const CodeBlock q(args.q, block, columns);
-  const bool fetches = args.next_runs != nullptr && block == 0;
-  ForPositions<kWide ? kScoreRows : 2 * kScoreRows>(
-      args.rows.positions, [&]<int kRows>(
-                               int64_t first) __attribute__((always_inline)) {
-        const std::byte* rows[kRows];
-        int32_t sums[kRows];
-        __m512 dots[kRows];
-        for (int r = 0; r < kRows; ++r) {
-          rows[r] = args.rows.Row(first + r);
-          sums[r] = RowSum(rows[r]);
-        }
-        const std::byte* ahead =
-            fetches ? args.rows.RowOf(args.next_runs, first) : rows[0];
-        Dots<kRows, kWide>(q, rows, sums, columns, ahead, dots);
-#pragma GCC unroll 16
-        for (int r = 0; r < kRows; ++r) {
-          const __m512 unit = _mm512_set1_ps(RowScale(rows[r]) * args.scale);
-          _mm512_store_ps(out->weights[first + r],
-                          _mm512_mul_ps(_mm512_mul_ps(dots[r], q.scale), unit));
-        }
+  const CodeBlocks<kBlocks, kWide> blocks(args.q, first, columns);
+  Multiply(
+      blocks, args.rows, first == 0 ? args.next_runs : nullptr, columns,
+      [&](int64_t p) { return RowSum(args.rows.Row(p)); },
+      [&](int64_t p, int b, __m512 products) __attribute__((always_inline)) {
+        const float unit = RowScale(args.rows.Row(p)) * args.scale;
+        _mm512_store_ps(out[b].weights[p],
+                        _mm512_mul_ps(products, _mm512_set1_ps(unit)));
       });
 }
 
-template <bool kWide>
-void ProjectRows(const ProjectArgs& args) {
+template <int kBlocks, bool kWide>
+void ProjectBlocks(const ProjectArgs& args, const int32_t* code_sums,
+                   int64_t first) {
+  const CodeBlocks<kBlocks, kWide> blocks(args.matrix, first, args.columns);
+  Multiply(
+      blocks, args.rows, nullptr, args.columns,
+      [&](int64_t p) { return code_sums[p]; },
+      [&](int64_t p, int b, __m512 products) __attribute__((always_inline)) {
+        _mm512_storeu_ps(
+            args.out + p * args.out_stride + (first + b) * kCodeQueries,
+            _mm512_mul_ps(products,
+                          _mm512_set1_ps(RowScale(args.rows.Row(p)))));
+      });
+}
+
+void Project(const ProjectArgs& args) noexcept {
   int32_t code_sums[kMaxCodedPositions];
   for (int64_t p = 0; p < args.rows.positions; ++p) {
     code_sums[p] =
         SumOfCodes(args.rows.Row(p), args.rows.row_elements, args.columns);
   }
-  for (int64_t i = 0; i < args.outputs; i += kCodeQueries) {
-    const CodeBlock w(args.matrix, i / kCodeQueries, args.columns);
-    ForPositions<kWide ? kScoreRows : 2 * kScoreRows>(
-        args.rows.positions, [&]<int kRows>(
-                                 int64_t first) __attribute__((always_inline)) {
-          const std::byte* rows[kRows];
-          int32_t sums[kRows];
-          __m512 dots[kRows];
-          for (int r = 0; r < kRows; ++r) {
-            rows[r] = args.rows.Row(first + r);
-            sums[r] = code_sums[first + r];
-          }
-          Dots<kRows, kWide>(w, rows, sums, args.columns, rows[0], dots);
-#pragma GCC unroll 16
-          for (int r = 0; r < kRows; ++r) {
-            _mm512_storeu_ps(args.out + (first + r) * args.out_stride + i,
-                             _mm512_mul_ps(_mm512_mul_ps(dots[r], w.scale),
-                                           _mm512_set1_ps(RowScale(rows[r]))));
-          }
-        });
+  const bool wide = args.matrix.low != nullptr;
+  const int64_t blocks = args.outputs / kCodeQueries;
+  int64_t b = 0;
+  for (; !wide && b + 2 <= blocks; b += 2) {
+    ProjectBlocks<2, false>(args, code_sums, b);
   }
-}
-
-void Project(const ProjectArgs& args) noexcept {
-  args.matrix.low == nullptr ? ProjectRows<false>(args)
-                             : ProjectRows<true>(args);
+  for (; b < blocks; ++b) {
+    wide ? ProjectBlocks<1, true>(args, code_sums, b)
+         : ProjectBlocks<1, false>(args, code_sums, b);
+  }
 }
 
 /// -inf for the scores of positions that a lane's query does not see.
@@ -320,34 +336,42 @@ void AddColumns(const CodedTileArgs& args, const BlockWeights& block,
   }
 }
 
-/// One block of queries, from `first` on.
-void AttendBlock(const CodedTileArgs& args, int64_t first) {
+/// The outputs of a block of queries, from `first` on, of its scores.
+void FinishBlock(const CodedTileArgs& args, int64_t first,
+                 BlockWeights* block) {
   const int64_t left = args.queries - first;
   const int queries =
       left < kCodeQueries ? static_cast<int>(left) : kCodeQueries;
-  BlockWeights block;
-  if (args.q.low == nullptr) {
-    ScoreBlock<false>(args, first / kCodeQueries, &block);
-  } else {
-    ScoreBlock<true>(args, first / kCodeQueries, &block);
-  }
-  HideScores(args, first, &block);
-  UpdateState(args, first, queries, &block);
+  HideScores(args, first, block);
+  UpdateState(args, first, queries, block);
   // A tile of the values' columns stays in the first-level cache.
   int64_t c = 0;
   for (; c + 16 * kValueVectors <= args.value_elements;
        c += 16 * kValueVectors) {
-    AddColumns<kValueVectors>(args, block, first, queries, c);
+    AddColumns<kValueVectors>(args, *block, first, queries, c);
   }
   for (; c < args.value_elements; c += 16) {
-    AddColumns<1>(args, block, first, queries, c);
+    AddColumns<1>(args, *block, first, queries, c);
+  }
+}
+
+template <int kBlocks, bool kWide>
+void AttendBlocks(const CodedTileArgs& args, int64_t first) {
+  BlockWeights blocks[kBlocks];
+  ScoreBlocks<kBlocks, kWide>(args, first, blocks);
+  for (int b = 0; b < kBlocks; ++b) {
+    FinishBlock(args, (first + b) * kCodeQueries, &blocks[b]);
   }
 }
 
 void Attend(const CodedTileArgs& args) noexcept {
   if (args.rows.positions == 0) return;
-  for (int64_t first = 0; first < args.queries; first += kCodeQueries) {
-    AttendBlock(args, first);
+  const bool wide = args.q.low != nullptr;
+  const int64_t blocks = QueryCodeBlocks(args.queries);
+  int64_t b = 0;
+  for (; !wide && b + 2 <= blocks; b += 2) AttendBlocks<2, false>(args, b);
+  for (; b < blocks; ++b) {
+    wide ? AttendBlocks<1, true>(args, b) : AttendBlocks<1, false>(args, b);
   }
 }
 
