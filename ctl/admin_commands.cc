@@ -68,10 +68,16 @@ std::string StatsAsText(const v1::Stats& stats, const Colours& colours) {
   }
   absl::StrAppend(
       &text,
-      absl::StrFormat("requests: %d running, %d queued, %d in all, %d failed, "
-                      "%d cancelled\n",
-                      engine.running(), engine.queued(), engine.requests(),
-                      engine.failed(), engine.cancelled()),
+      absl::StrFormat("requests: %d of %d running, %d of %d queued, of %d "
+                      "clients; a new one waits %.1f s\n",
+                      engine.running(), engine.max_running(), engine.queued(),
+                      engine.max_queued(), engine.clients(),
+                      engine.expected_wait_ms() / 1000),
+      absl::StrFormat(
+          "  %d in all, %d failed (%d refused by the queue, %d past "
+          "their deadline), %d cancelled\n",
+          engine.requests(), engine.failed(), engine.refused(),
+          engine.expired(), engine.cancelled()),
       absl::StrFormat("tokens: %d read (%.0f/s), %d generated (%.1f/s) in %d "
                       "steps\n",
                       engine.prompt_tokens(), engine.prompt_tokens_per_s(),

@@ -93,6 +93,8 @@ void AddSampling(CLI::App& command, SamplingOptions& s) {
   command.add_flag("--exact-reuse", s.exact_reuse,
                    "Take nothing from the cache that could change a bit: not "
                    "what was generated in earlier turns");
+  command.add_option("--priority", s.priority,
+                     "-10 to 10: who begins first (default 0)");
   command.add_option("--logprobs", s.logprobs,
                      "With --json: log-probabilities and this many "
                      "alternatives per token");

@@ -25,6 +25,7 @@ v1::GenerationOptions MakeGenerationOptions(const SamplingOptions& options) {
   for (const int32_t id : options.stop_tokens) request.add_stop_token_ids(id);
   if (options.ignore_eos) request.set_ignore_eos(true);
   if (options.exact_reuse) request.set_exact_reuse(true);
+  if (options.priority) request.set_priority(*options.priority);
   if (options.logprobs) request.set_logprobs(*options.logprobs);
   return request;
 }

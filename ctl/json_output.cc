@@ -78,7 +78,13 @@ nlohmann::json ToJson(const v1::Stats& stats) {
             {"token_gap_p99_ms", engine.token_gap_p99_ms()},
             {"token_gap_max_ms", engine.token_gap_max_ms()},
             {"max_token_gap_ms", engine.max_token_gap_ms()},
-            {"late_tokens", engine.late_tokens()}}}};
+            {"late_tokens", engine.late_tokens()},
+            {"refused", engine.refused()},
+            {"expired", engine.expired()},
+            {"clients", engine.clients()},
+            {"expected_wait_ms", engine.expected_wait_ms()},
+            {"max_running", engine.max_running()},
+            {"max_queued", engine.max_queued()}}}};
 }
 
 nlohmann::json ToJson(const v1::Topology& topology) {

@@ -38,6 +38,7 @@ struct SamplingOptions {
   bool ignore_eos = false;
   std::optional<int32_t> logprobs;
   bool exact_reuse = false;
+  std::optional<int32_t> priority;
 };
 
 struct CtlOptions {

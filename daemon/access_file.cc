@@ -58,6 +58,9 @@ class EntryReader {
     if (key == "requests_per_minute") {
       return SetCount(node, entry_.requests_per_minute);
     }
+    if (key == "max_tokens") return SetCount(node, entry_.limits.max_tokens);
+    if (key == "max_context") return SetCount(node, entry_.limits.max_context);
+    if (key == "max_priority") return SetPriority(node);
     static const std::vector<std::string> kTexts = {
         "name", "token_sha256", "certificate", "user", "group"};
     if (std::find(kTexts.begin(), kTexts.end(), key) != kTexts.end()) {
@@ -67,8 +70,9 @@ class EntryReader {
       }
       return SetText(key, text->get());
     }
-    std::vector<std::string> known = {"roles", "max_running",
-                                      "requests_per_minute"};
+    std::vector<std::string> known = {"roles",        "max_running",
+                                      "max_tokens",   "max_context",
+                                      "max_priority", "requests_per_minute"};
     known.insert(known.end(), kTexts.begin(), kTexts.end());
     const auto nearest = NearestName(key, known);
     return Mistake(place_, absl::StrCat("a client has no '", key, "'",
@@ -125,6 +129,18 @@ class EntryReader {
       return Mistake(place_, "a limit must be a whole number of 1 or more");
     }
     count = number->get();
+    return absl::OkStatus();
+  }
+
+  absl::Status SetPriority(const toml::node& node) {
+    const auto* number = node.as_integer();
+    if (number == nullptr || number->get() < -kMaxPriority ||
+        number->get() > kMaxPriority) {
+      return Mistake(place_,
+                     absl::StrCat("'max_priority' must be a whole number from ",
+                                  -kMaxPriority, " to ", kMaxPriority));
+    }
+    entry_.limits.max_priority = static_cast<int>(number->get());
     return absl::OkStatus();
   }
 

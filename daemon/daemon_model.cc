@@ -127,6 +127,7 @@ absl::StatusOr<std::unique_ptr<DaemonModel>> DaemonModel::Load(
   engine.context_tokens = sizes.context_tokens;
   engine.max_sequences = options.serve.max_sequences;
   engine.max_queued = options.serve.max_queued;
+  engine.client_share = options.serve.client_share;
   if (options.serve.max_token_gap_ms > 0) {
     engine.max_token_gap = absl::Milliseconds(options.serve.max_token_gap_ms);
   }

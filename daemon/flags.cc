@@ -133,6 +133,17 @@ void AddServeOptions(CLI::App& serve, ServeOptions& options) {
       ->check(CLI::Range(0, 1 << 20))
       ->capture_default_str();
   serve
+      .add_option("--client-share", options.client_share,
+                  "Share of all places to run and to wait that one client may "
+                  "take, over 0, to 1")
+      ->check(CLI::Range(0.001, 1.0))
+      ->capture_default_str();
+  serve
+      .add_option("--max-tokens", options.max_tokens,
+                  "Longest answer in tokens; 0: as long as the context lasts")
+      ->check(CLI::Range(int64_t{0}, int64_t{1} << 40))
+      ->capture_default_str();
+  serve
       .add_option("--max-token-gap-ms", options.max_token_gap_ms,
                   "Longest time between two tokens of a running answer while "
                   "others' prompts are read, which are cut into pieces for "

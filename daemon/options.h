@@ -34,6 +34,8 @@ struct ServeOptions {
   std::vector<std::string> listen = {"127.0.0.1:6523"};
   int64_t max_sequences = 16;
   int64_t max_queued = 256;
+  double client_share = 1;         // of both
+  int64_t max_tokens = 0;          // of an answer; 0: no limit
   double max_token_gap_ms = 1000;  // 0: none
   double drain_s = 30;
   /// Under a service manager: memory outlives the process.

@@ -63,6 +63,7 @@ absl::StatusOr<ServeInputs> CheckServeOptions(const ServeOptions& options,
     MLAD_ASSIGN_OR_RETURN(inputs.server.addresses.emplace_back(),
                           ParseListenAddress(address));
   }
+  inputs.server.max_tokens = options.max_tokens;
   MLAD_RETURN_IF_ERROR(AddSecurity(options, inputs));
   MLAD_ASSIGN_OR_RETURN(inputs.source, OpenModel(options.model, header_only));
   return inputs;

@@ -21,6 +21,11 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Create(
                      " sequences and queue ", options.max_queued,
                      "; it needs at least 1 and 0."));
   }
+  if (!(options.client_share > 0 && options.client_share <= 1)) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "The engine was told to let one client have ", options.client_share,
+        " of its places; it needs more than 0, at most 1."));
+  }
   if (options.max_token_gap <= absl::ZeroDuration()) {
     return absl::InvalidArgumentError(
         "The engine was told to bound the time between tokens by nothing; it "

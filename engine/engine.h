@@ -23,6 +23,7 @@ namespace mlad {
 inline constexpr int kMaxStopStrings = 16;
 inline constexpr size_t kMaxStopStringBytes = 256;
 inline constexpr int kMaxStopTokenIds = 64;
+inline constexpr int kMaxPriority = 10;  // and -kMaxPriority the lowest
 
 struct GenerationRequest {
   std::vector<int32_t> prompt;  // at least one id
@@ -42,6 +43,11 @@ struct GenerationRequest {
   // Of the cache, takes over only what has the bits of a cold run: not what was
   // computed while generating, or as the tail of a shorter prompt.
   bool exact_reuse = false;
+  // Generation ends there as at max_tokens, but nothing has to be kept free for
+  // it; 0: no limit.
+  int64_t token_limit = 0;
+  std::string client;  // who gets a share of the places
+  int priority = 0;    // the higher goes first; up to kMaxPriority
   absl::Time deadline = absl::InfiniteFuture();
 };
 
@@ -101,6 +107,8 @@ class GenerationObserver {
 struct ScoreRequest {
   std::vector<int32_t> tokens;  // at least two
   int top_logprobs = 0;
+  std::string client = {};  // as GenerationRequest's
+  int priority = 0;
   absl::Time deadline = absl::InfiniteFuture();
 };
 
@@ -123,6 +131,8 @@ struct EngineOptions {
   int64_t max_sequences = 16;  // running at once; more wait
   // Waiting behind max_sequences; more are refused with kResourceExhausted.
   int64_t max_queued = 256;
+  // Of both together, what one client may have; over 0, to 1.
+  double client_share = 1;
   // Wanted between two tokens of a running generation while others' prompts are
   // read, which are cut into pieces for it.
   absl::Duration max_token_gap = absl::InfiniteDuration();
@@ -138,10 +148,12 @@ struct TokenGaps {
 
 struct EngineStats {
   int64_t running = 0, queued = 0;
-  int64_t requests = 0;           // all that came, refused ones included
-  int64_t failed = 0;             // refused, or past their deadline
-  int64_t cancelled = 0;          // by their client or by Drain
-  int64_t prompt_tokens = 0;      // read
+  int64_t requests = 0;       // all that came, refused ones included
+  int64_t failed = 0;         // refused, or past their deadline
+  int64_t refused = 0;        // of these: no place, or too many of their client
+  int64_t expired = 0;        // of these: past their deadline, or sure to be
+  int64_t cancelled = 0;      // by their client or by Drain
+  int64_t prompt_tokens = 0;  // read
   int64_t completion_tokens = 0;  // generated
   int64_t steps = 0;
   // Over the last 10 s of time spent in steps.
@@ -157,7 +169,10 @@ struct EngineStats {
   int64_t preemptions = 0;  // sequences that gave their pages to others
   TokenGaps token_gaps;
   absl::Duration max_token_gap = absl::InfiniteDuration();  // as configured
-  int64_t late_tokens = 0;  // that came later than max_token_gap
+  int64_t late_tokens = 0;       // that came later than max_token_gap
+  int64_t clients = 0;           // that have requests running or waiting
+  absl::Duration expected_wait;  // of a request that came now
+  int64_t max_sequences = 0, max_queued = 0;  // as configured
 };
 
 using RequestId = uint64_t;
@@ -174,9 +189,10 @@ class Engine {
 
   /// Errors at once: kInvalidArgument (ids, sampling, empty prompt, stop),
   /// kOutOfRange (the context has no room for the prompt and one token),
-  /// kResourceExhausted (queue full, or the cache is too small for prompt and
-  /// max_tokens even when empty), kUnavailable (draining). After an error the
-  /// observer is not called.
+  /// kResourceExhausted (queue full, or its client's share of it, with a retry
+  /// hint; or the cache is too small for prompt and max_tokens even when
+  /// empty), kDeadlineExceeded (its turn would come too late), kUnavailable
+  /// (draining). After an error the observer is not called.
   virtual absl::StatusOr<RequestId> Generate(
       GenerationRequest request,
       std::shared_ptr<GenerationObserver> observer) = 0;

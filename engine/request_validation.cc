@@ -27,6 +27,15 @@ absl::Status ValidateLogprobs(absl::string_view name, int value, int lowest) {
       name, " is ", value, "; give a number from 0 to ", kMaxLogprobs, "."));
 }
 
+absl::Status ValidatePriority(int priority) {
+  if (priority >= -kMaxPriority && priority <= kMaxPriority) {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat("The priority is ", priority, "; give a number from ",
+                   -kMaxPriority, " to ", kMaxPriority, "."));
+}
+
 absl::Status ValidateStops(const GenerationRequest& request,
                            int64_t vocab_size) {
   if (request.stop.size() > kMaxStopStrings) {
@@ -91,6 +100,7 @@ absl::Status ValidateRequest(const GenerationRequest& request,
   }
   MLAD_RETURN_IF_ERROR(ValidateStops(request, limits.vocab_size));
   MLAD_RETURN_IF_ERROR(ValidateLogprobs("logprobs", request.logprobs, -1));
+  MLAD_RETURN_IF_ERROR(ValidatePriority(request.priority));
   const int64_t prompt_tokens = static_cast<int64_t>(request.prompt.size());
   const int64_t room =
       std::max<int64_t>(1, limits.context_tokens - prompt_tokens);
@@ -108,6 +118,7 @@ absl::Status ValidateRequest(const ScoreRequest& request,
   MLAD_RETURN_IF_ERROR(ValidateIds("Token", request.tokens, limits.vocab_size));
   MLAD_RETURN_IF_ERROR(
       ValidateLogprobs("top_logprobs", request.top_logprobs, 0));
+  MLAD_RETURN_IF_ERROR(ValidatePriority(request.priority));
   return ValidateLength(static_cast<int64_t>(request.tokens.size()), 0, limits);
 }
 

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -32,22 +33,26 @@ class Sequence {
     RequestId id = 0;
     absl::Time submitted;
     absl::Time deadline = absl::InfiniteFuture();
+    std::string client;
+    int priority = 0;
     int64_t chunk_tokens = 1;  // of the model's prompts
     bool exact_reuse_only = false;
     EventDelivery* delivery = nullptr;
   };
 
-  Sequence(const Terms& terms, std::vector<int32_t> prompt)
-      : terms_(terms),
+  Sequence(Terms terms, std::vector<int32_t> prompt)
+      : terms_(std::move(terms)),
         tokens_(std::move(prompt)),
         prompt_tokens_(static_cast<int64_t>(tokens_.size())),
-        forms_(prompt_tokens_, terms.chunk_tokens) {}
+        forms_(prompt_tokens_, terms_.chunk_tokens) {}
   virtual ~Sequence() = default;
   Sequence(const Sequence&) = delete;
   Sequence& operator=(const Sequence&) = delete;
 
   RequestId id() const { return terms_.id; }
   absl::Time deadline() const { return terms_.deadline; }
+  const std::string& client() const { return terms_.client; }
+  int priority() const { return terms_.priority; }
   PageTable& pages() { return pages_; }
   const PageTable& pages() const { return pages_; }
   const PageForms& forms() const { return forms_; }
@@ -76,6 +81,10 @@ class Sequence {
   /// After a step that gave it a token: the time since the one before, unless
   /// it was suspended meanwhile.
   std::optional<absl::Duration> TakeTokenGap(absl::Time now);
+  /// Since it was started for the first time.
+  absl::Duration service_time(absl::Time now) const {
+    return now - started_at_;
+  }
   bool ever_started() const { return started_at_ != absl::InfiniteFuture(); }
 
   // For SequencePages.
@@ -132,9 +141,10 @@ class Sequence {
   absl::Time started_at_ = absl::InfiniteFuture();
 };
 
-/// Who begins first, and keeps its pages longer when there are too few: who
-/// came first.
+/// Who keeps its pages longer when there are too few: the higher priority, and
+/// among equals who came first.
 inline bool Outranks(const Sequence& a, const Sequence& b) {
+  if (a.priority() != b.priority()) return a.priority() > b.priority();
   return a.id() < b.id();
 }
 

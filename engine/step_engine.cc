@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 
+#include "base/retry_hint.h"
 #include "base/status.h"
 #include "engine/generation_sequence.h"
 #include "engine/score_sequence.h"
@@ -21,9 +22,9 @@ GenerationSequence::Bound BoundOf(const GenerationRequest& request,
                                   const RequestLimits& limits) {
   const int64_t room = std::min(limits.context_tokens, limits.cache_tokens) -
                        static_cast<int64_t>(request.prompt.size());
-  if (request.max_tokens > 0 && request.max_tokens <= room) {
-    return {request.max_tokens, FinishReason::kMaxTokens};
-  }
+  int64_t most = request.max_tokens > 0 ? request.max_tokens : room + 1;
+  if (request.token_limit > 0) most = std::min(most, request.token_limit);
+  if (most <= room) return {most, FinishReason::kMaxTokens};
   return {room, FinishReason::kContextFull};
 }
 
@@ -38,6 +39,8 @@ StepEngine::StepEngine(const Parts& parts, const EngineOptions& options)
       scheduler_(LimitsOf(*parts.model)),
       budget_(options.max_token_gap,
               {parts.model->prompt_chunk_tokens(), parts.model->layers()}),
+      admission_(
+          {options.max_sequences, options.max_queued, options.client_share}),
       seeds_(std::random_device()()),
       token_gaps_(options.max_token_gap),
       thread_([this] { Run(); }) {}
@@ -53,12 +56,15 @@ StepEngine::~StepEngine() {
 
 absl::StatusOr<RequestId> StepEngine::Generate(
     GenerationRequest request, std::shared_ptr<GenerationObserver> observer) {
-  MLAD_ASSIGN_OR_RETURN(Sequence::Terms terms,
-                        TakePlace(ValidateRequest(request, request_limits_)));
+  Sequence::Terms terms;
+  terms.deadline = request.deadline;
+  terms.client = request.client;
+  terms.priority = request.priority;
+  terms.exact_reuse_only = request.exact_reuse;
+  MLAD_RETURN_IF_ERROR(
+      TakePlace(ValidateRequest(request, request_limits_), terms));
   if (request.sampling.seed == 0) request.sampling.seed = ChooseSeed();
   const GenerationSequence::Bound bound = BoundOf(request, request_limits_);
-  terms.deadline = request.deadline;
-  terms.exact_reuse_only = request.exact_reuse;
   Enqueue(std::make_unique<GenerationSequence>(terms, std::move(request), bound,
                                                *parts_.tokenizer,
                                                std::move(observer)));
@@ -67,46 +73,54 @@ absl::StatusOr<RequestId> StepEngine::Generate(
 
 absl::StatusOr<RequestId> StepEngine::Score(
     ScoreRequest request, std::shared_ptr<ScoreObserver> observer) {
-  MLAD_ASSIGN_OR_RETURN(Sequence::Terms terms,
-                        TakePlace(ValidateRequest(request, request_limits_)));
+  Sequence::Terms terms;
   terms.deadline = request.deadline;
+  terms.client = request.client;
+  terms.priority = request.priority;
+  MLAD_RETURN_IF_ERROR(
+      TakePlace(ValidateRequest(request, request_limits_), terms));
   Enqueue(std::make_unique<ScoreSequence>(terms, std::move(request),
                                           std::move(observer)));
   return terms.id;
 }
 
-absl::StatusOr<Sequence::Terms> StepEngine::TakePlace(
-    const absl::Status& valid) {
+absl::Status StepEngine::TakePlace(const absl::Status& valid,
+                                   Sequence::Terms& terms) {
   const std::lock_guard lock(mutex_);
   ++stats_.requests;
-  const absl::Status status = CheckPlace(valid);
+  terms.submitted = parts_.clock->Now();
+  const absl::Status status = Admit(valid, terms);
   if (!status.ok()) {
     ++stats_.failed;
+    if (absl::IsDeadlineExceeded(status)) ++stats_.expired;
+    if (RetryHintOf(status).has_value() && absl::IsResourceExhausted(status)) {
+      ++stats_.refused;
+    }
     return status;
   }
-  Sequence::Terms terms;
   terms.id = next_id_++;
-  terms.submitted = parts_.clock->Now();
   terms.delivery = &delivery_;
   terms.chunk_tokens = parts_.model->prompt_chunk_tokens();
-  ++places_;
   live_.insert(terms.id);
-  return terms;
+  return absl::OkStatus();
 }
 
-absl::Status StepEngine::CheckPlace(const absl::Status& valid) const {
+absl::Status StepEngine::Admit(const absl::Status& valid,
+                               const Sequence::Terms& terms) {
   if (draining_) {
     return absl::UnavailableError(
         "The daemon is shutting down and takes no new requests; retry with "
         "another, or when it has started again.");
   }
   if (!valid.ok()) return valid;
-  if (places_ >= options_.max_sequences + options_.max_queued) {
-    return absl::ResourceExhaustedError(
-        absl::StrCat("The queue is full with ", options_.max_queued,
-                     " requests waiting; retry later."));
-  }
-  return absl::OkStatus();
+  return admission_.TakePlace({.client = terms.client,
+                               .now = terms.submitted,
+                               .deadline = terms.deadline,
+                               .ahead = AheadOf(terms.priority)});
+}
+
+int64_t StepEngine::AheadOf(int priority) const {
+  return admission_.places() - waiting_.size() + waiting_.Ahead(priority);
 }
 
 uint64_t StepEngine::ChooseSeed() {
@@ -119,18 +133,9 @@ uint64_t StepEngine::ChooseSeed() {
 void StepEngine::Enqueue(SequencePtr sequence) {
   {
     const std::lock_guard lock(mutex_);
-    InsertWaiting(std::move(sequence));
+    waiting_.Add(std::move(sequence));
   }
   wake_.notify_one();
-}
-
-void StepEngine::InsertWaiting(SequencePtr sequence) {
-  const auto place =
-      std::upper_bound(waiting_.begin(), waiting_.end(), sequence,
-                       [](const SequencePtr& a, const SequencePtr& b) {
-                         return Outranks(*a, *b);
-                       });
-  waiting_.insert(place, std::move(sequence));
 }
 
 void StepEngine::Cancel(RequestId id) {
@@ -164,7 +169,11 @@ void StepEngine::Drain(absl::Time deadline) {
 EngineStats StepEngine::stats() const {
   const std::lock_guard lock(mutex_);
   EngineStats stats = stats_;
-  stats.queued = static_cast<int64_t>(waiting_.size());
+  stats.queued = waiting_.size();
+  stats.clients = admission_.clients();
+  stats.expected_wait = admission_.ExpectedWait(AheadOf(0));
+  stats.max_sequences = options_.max_sequences;
+  stats.max_queued = options_.max_queued;
   if (round_began_ != absl::InfiniteFuture()) {
     stats.round_time = parts_.clock->Now() - round_began_;
   }

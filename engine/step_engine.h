@@ -3,7 +3,6 @@
 
 #include <condition_variable>
 #include <cstdint>
-#include <deque>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -13,6 +12,7 @@
 
 #include "absl/container/flat_hash_set.h"
 
+#include "engine/admission_control.h"
 #include "engine/engine.h"
 #include "engine/event_delivery.h"
 #include "engine/gap_budget.h"
@@ -22,12 +22,14 @@
 #include "engine/sequence.h"
 #include "engine/sequence_pages.h"
 #include "engine/token_gaps.h"
+#include "engine/waiting_queue.h"
 
 namespace mlad {
 
-/// Requests wait in order of arrival until there is a place and room in the
-/// cache for their prompt. When the cache gets too small for what is running,
-/// the youngest gives its pages back, waits, and begins again where it was.
+/// Requests wait in a WaitingQueue until there is a place and room in the cache
+/// for their prompt. When the cache gets too small for what is running, the
+/// youngest of the lowest priority gives its pages back, waits, and begins
+/// again where it was.
 class StepEngine final : public Engine {
  public:
   struct Parts {
@@ -70,13 +72,15 @@ class StepEngine final : public Engine {
   };
 
   // Any thread.
-  /// Takes a place for a request whose validation gave `valid`.
-  absl::StatusOr<Sequence::Terms> TakePlace(const absl::Status& valid);
-  /// What refuses it, if anything. With mutex_.
-  absl::Status CheckPlace(const absl::Status& valid) const;
+  /// Takes a place on the terms of a request whose validation gave `valid`;
+  /// fills in the rest of them.
+  absl::Status TakePlace(const absl::Status& valid, Sequence::Terms& terms);
+  /// As TakePlace, without counting. With mutex_.
+  absl::Status Admit(const absl::Status& valid, const Sequence::Terms& terms);
+  /// Requests that run, or wait and go before a newcomer. With mutex_.
+  int64_t AheadOf(int priority) const;
   uint64_t ChooseSeed();
   void Enqueue(SequencePtr sequence);
-  void InsertWaiting(SequencePtr sequence);  // with mutex_
   /// After the observer has had its last event.
   void Forget(RequestId id);
 
@@ -89,7 +93,7 @@ class StepEngine final : public Engine {
   void EndRound();
   /// Ends what was cancelled or is past its deadline, waiting or running.
   void EndStopped();
-  void Admit();
+  void BeginWaiting();
   /// Pages for the next token of every generating sequence.
   void MakeRoom();
   void Preempt(Sequence& sequence);
@@ -121,8 +125,8 @@ class StepEngine final : public Engine {
   mutable std::mutex mutex_;  // of all up to token_gaps_
   std::condition_variable wake_;
   std::condition_variable idle_;
-  std::deque<SequencePtr> waiting_;      // in the order in which they begin
-  int64_t places_ = 0;                   // waiting, running and between the two
+  WaitingQueue waiting_;
+  AdmissionControl admission_;           // of what waits, runs or is in between
   absl::flat_hash_set<RequestId> live_;  // not yet forgotten
   absl::flat_hash_set<RequestId> cancelled_;
   RequestId next_id_ = 1;

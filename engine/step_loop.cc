@@ -21,7 +21,7 @@ void StepEngine::Run() {
   while (WaitForWork()) {
     BeginRound();
     EndStopped();
-    Admit();
+    BeginWaiting();
     MakeRoom();
     if (!running_.empty()) Step();
     EndRound();
@@ -66,17 +66,17 @@ void StepEngine::EndStopped() {
       std::erase(sequences, nullptr);
     };
     end_stopped(running_);
-    end_stopped(waiting_);
+    end_stopped(waiting_.sequences());
   }
   End(std::move(ended), now);
 }
 
-void StepEngine::Admit() {
+void StepEngine::BeginWaiting() {
   const absl::Time now = parts_.clock->Now();
   const std::lock_guard lock(mutex_);
   while (!waiting_.empty() &&
          static_cast<int64_t>(running_.size()) < options_.max_sequences) {
-    Sequence& next = *waiting_.front();
+    Sequence& next = waiting_.Next(running_);
     const bool is_new = !next.ever_started();
     // Each of those that run may soon need a page.
     if (!pages_.Begin(next, static_cast<int64_t>(running_.size()))) {
@@ -85,8 +85,7 @@ void StepEngine::Admit() {
     next.Start(now);
     if (is_new) stats_.cached_tokens += next.cached_tokens();
     scheduler_.Add(&next);
-    running_.push_back(std::move(waiting_.front()));
-    waiting_.pop_front();
+    running_.push_back(waiting_.Take(next));
   }
   blocked_ = running_.empty() && !waiting_.empty();
   CountPages();
@@ -118,7 +117,7 @@ void StepEngine::Preempt(Sequence& sequence) {
   pages_.Release(sequence);
   sequence.Suspend();
   const std::lock_guard lock(mutex_);
-  InsertWaiting(TakeRunning(sequence));
+  waiting_.Add(TakeRunning(sequence));
   ++stats_.preemptions;
   blocked_ = running_.empty();
   CountPages();
@@ -270,11 +269,17 @@ void StepEngine::End(std::vector<Ended> ended, absl::Time now) {
   }
   {
     const std::lock_guard lock(mutex_);
-    places_ -= static_cast<int64_t>(ended.size());
     CountPages();
     for (const Ended& one : ended) {
+      admission_.GivePlaceBack(one.sequence->client());
+      if (one.sequence->ever_started()) {
+        admission_.ObserveService(one.sequence->service_time(now));
+      }
       if (one.ending == Ending::kCancelled) ++stats_.cancelled;
-      if (one.ending == Ending::kDeadline) ++stats_.failed;
+      if (one.ending == Ending::kDeadline) {
+        ++stats_.failed;
+        ++stats_.expired;
+      }
     }
   }
   for (const Ended& one : ended) {

@@ -8,10 +8,14 @@
 
 #include "absl/strings/str_cat.h"
 
+#include "base/retry_hint.h"
 #include "base/status.h"
 
 namespace mlad {
 namespace {
+
+// When to come again who has too many requests running.
+constexpr absl::Duration kRetryOfRunning = absl::Seconds(1);
 
 /// All entries are looked at, each in constant time: how long it takes tells
 /// nothing about the tokens.
@@ -42,6 +46,12 @@ bool Matches(const AccessEntry& entry, const Caller& caller) {
   if (entry.user.has_value()) return caller.unix_peer->user == *entry.user;
   return entry.group.has_value() &&
          Contains(caller.unix_peer->groups, *entry.group);
+}
+
+/// Where there are no names.
+std::string NameOf(const Caller& caller) {
+  if (!caller.unix_peer.has_value()) return caller.address;
+  return absl::StrCat("user ", caller.unix_peer->user);
 }
 
 /// Of the superuser and our own user, over unix sockets.
@@ -75,6 +85,7 @@ AccessPass& AccessPass::operator=(AccessPass&& other) noexcept {
   Release();
   control_ = std::exchange(other.control_, nullptr);
   client_ = std::move(other.client_);
+  limits_ = other.limits_;
   return *this;
 }
 
@@ -113,9 +124,10 @@ absl::StatusOr<const AccessEntry*> AccessControl::Identify(
 absl::Status AccessControl::CountRequest(const AccessEntry& entry) {
   Usage& usage = usage_[entry.name];
   if (entry.max_running > 0 && usage.running >= entry.max_running) {
-    return absl::ResourceExhaustedError(
+    return BusyError(
         absl::StrCat("client '", entry.name, "' may have ", entry.max_running,
-                     " requests at once; wait until one has ended"));
+                     " requests at once; wait until one has ended"),
+        kRetryOfRunning);
   }
   const absl::Time now = clock_.Now();
   if (entry.requests_per_minute > 0) {
@@ -126,9 +138,10 @@ absl::Status AccessControl::CountRequest(const AccessEntry& entry) {
         std::min(limit, usage.requests_left + std::max(minutes, 0.0) * limit);
     usage.filled_at = now;
     if (usage.requests_left < 1) {
-      return absl::ResourceExhaustedError(absl::StrCat(
-          "client '", entry.name, "' may start ", entry.requests_per_minute,
-          " requests a minute; try again later"));
+      return BusyError(
+          absl::StrCat("client '", entry.name, "' may start ",
+                       entry.requests_per_minute, " requests a minute"),
+          absl::Minutes(1) * ((1 - usage.requests_left) / limit));
     }
     usage.requests_left -= 1;
   }
@@ -139,7 +152,7 @@ absl::Status AccessControl::CountRequest(const AccessEntry& entry) {
 absl::StatusOr<AccessPass> AccessControl::Check(const Caller& caller,
                                                 Role role) {
   const std::lock_guard lock(mutex_);
-  if (!rules_.has_value()) return AccessPass();
+  if (!rules_.has_value()) return AccessPass(nullptr, NameOf(caller), {});
   MLAD_ASSIGN_OR_RETURN(const AccessEntry* entry, Identify(caller));
   const bool may =
       role == Role::kInfer ? entry->may_infer : entry->may_administer;
@@ -148,9 +161,9 @@ absl::StatusOr<AccessPass> AccessControl::Check(const Caller& caller,
         "client '", entry->name, "' lacks the role '",
         role == Role::kInfer ? "infer" : "admin", "' that this call needs"));
   }
-  if (role != Role::kInfer) return AccessPass(nullptr, entry->name);
+  if (role != Role::kInfer) return AccessPass(nullptr, entry->name, {});
   MLAD_RETURN_IF_ERROR(CountRequest(*entry));
-  return AccessPass(this, entry->name);
+  return AccessPass(this, entry->name, entry->limits);
 }
 
 void AccessControl::Leave(const std::string& client) {

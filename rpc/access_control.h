@@ -28,23 +28,26 @@ class AccessPass {
   AccessPass() = default;
   AccessPass(AccessPass&& other) noexcept
       : control_(std::exchange(other.control_, nullptr)),
-        client_(std::move(other.client_)) {}
+        client_(std::move(other.client_)),
+        limits_(other.limits_) {}
   AccessPass& operator=(AccessPass&& other) noexcept;
   AccessPass(const AccessPass&) = delete;
   AccessPass& operator=(const AccessPass&) = delete;
   ~AccessPass() { Release(); }
 
-  /// The name of the access entry; empty without rules.
+  /// The name of the access entry; without rules, whence the call comes.
   const std::string& client() const { return client_; }
+  const ClientLimits& limits() const { return limits_; }
   void Release();
 
  private:
   friend class AccessControl;
-  AccessPass(AccessControl* control, std::string client)
-      : control_(control), client_(std::move(client)) {}
+  AccessPass(AccessControl* control, std::string client, ClientLimits limits)
+      : control_(control), client_(std::move(client)), limits_(limits) {}
 
   AccessControl* control_ = nullptr;  // null: counts nowhere
   std::string client_;
+  ClientLimits limits_;
 };
 
 /// Without rules everybody may do everything. With rules, a call needs an entry
@@ -60,7 +63,7 @@ class AccessControl {
 
   /// Errors: kUnauthenticated when nothing says who it is, or the token is
   /// unknown; kPermissionDenied when the client lacks the role;
-  /// kResourceExhausted over one of its limits.
+  /// kResourceExhausted over one of its limits, with a retry hint.
   absl::StatusOr<AccessPass> Check(const Caller& caller, Role role);
 
  private:

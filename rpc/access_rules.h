@@ -9,6 +9,8 @@
 
 #include <sys/types.h>
 
+#include "engine/engine.h"
+
 namespace mlad {
 
 enum class Role : uint8_t {
@@ -17,6 +19,13 @@ enum class Role : uint8_t {
 };
 
 using Sha256 = std::array<uint8_t, 32>;
+
+/// Of each request of a client; 0: no limit of its own.
+struct ClientLimits {
+  int64_t max_tokens = 0;   // of an answer
+  int64_t max_context = 0;  // tokens of text and answer together
+  int max_priority = kMaxPriority;
+};
 
 /// One client. It is whoever shows the token, the certificate, or comes over a
 /// unix socket as the user or as a member of the group: one of the four is set.
@@ -32,6 +41,7 @@ struct AccessEntry {
   // Of Inference calls; 0: no limit.
   int64_t max_running = 0;
   int64_t requests_per_minute = 0;
+  ClientLimits limits;
 };
 
 struct AccessRules {
@@ -47,6 +57,7 @@ struct Caller {
   std::optional<std::string> token;            // as sent, a secret
   std::vector<std::string> certificate_names;  // of a verified certificate
   std::optional<UnixPeer> unix_peer;           // from the kernel
+  std::string address;  // of the other end, without a port; empty: a unix peer
 };
 
 }  // namespace mlad

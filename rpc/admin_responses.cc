@@ -52,6 +52,12 @@ void FillEngineStats(const EngineStats& stats, v1::EngineStats& out) {
     out.set_max_token_gap_ms(absl::ToDoubleMilliseconds(stats.max_token_gap));
   }
   out.set_late_tokens(stats.late_tokens);
+  out.set_refused(stats.refused);
+  out.set_expired(stats.expired);
+  out.set_clients(stats.clients);
+  out.set_expected_wait_ms(absl::ToDoubleMilliseconds(stats.expected_wait));
+  out.set_max_running(stats.max_sequences);
+  out.set_max_queued(stats.max_queued);
 }
 
 /// `cached_pages`: as the engine has told a moment before.

@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 
 #include "base/status.h"
+#include "rpc/client_limits.h"
 #include "rpc/response_building.h"
 #include "rpc/wire_message.h"
 
@@ -25,6 +26,8 @@ absl::Status GenerationCall::SubmitOrError() {
   ServedModel& model = params_.ticket.model();
   MLAD_ASSIGN_OR_RETURN(GenerationRequest request,
                         params_.reader(*params_.request, model));
+  MLAD_RETURN_IF_ERROR(
+      ApplyClientLimits(params_.ticket.pass(), params_.max_tokens, request));
   request.deadline = CallDeadline(*params_.context);
   with_logprobs_ = request.logprobs >= 0;
   Engine& engine = model.engine();

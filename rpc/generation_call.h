@@ -30,6 +30,7 @@ class GenerationCall final : public StreamReactor, public GenerationObserver {
     const grpc::ByteBuffer* request = nullptr;             // the same
     GenerationReader reader = nullptr;
     int64_t max_unread_bytes = 0;
+    int64_t max_tokens = 0;  // of any client's answer; 0: no limit
   };
   explicit GenerationCall(Params params);
 

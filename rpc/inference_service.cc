@@ -19,7 +19,8 @@ StreamReactor* InferenceService::StartGeneration(
                              .context = context,
                              .request = request,
                              .reader = reader,
-                             .max_unread_bytes = max_unread_bytes_});
+                             .max_unread_bytes = max_unread_bytes_,
+                             .max_tokens = max_tokens_});
   if (!queue_.TryPush([call] { call->Submit(); })) {
     return StreamReactor::Refuse(WorkQueue::FullError());
   }

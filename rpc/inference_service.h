@@ -27,9 +27,13 @@ using RawInferenceService = v1::Inference::WithRawCallbackMethod_Generate<
 class InferenceService final : public RawInferenceService {
  public:
   /// state and queue outlive the service.
+  /// `max_tokens`: of an answer; 0: no limit.
   InferenceService(ServerState& state, WorkQueue& queue,
-                   int64_t max_unread_bytes)
-      : state_(state), queue_(queue), max_unread_bytes_(max_unread_bytes) {}
+                   int64_t max_unread_bytes, int64_t max_tokens)
+      : state_(state),
+        queue_(queue),
+        max_unread_bytes_(max_unread_bytes),
+        max_tokens_(max_tokens) {}
 
   grpc::ServerWriteReactor<grpc::ByteBuffer>* Generate(
       grpc::CallbackServerContext* context,
@@ -59,6 +63,7 @@ class InferenceService final : public RawInferenceService {
   ServerState& state_;
   WorkQueue& queue_;
   const int64_t max_unread_bytes_;
+  const int64_t max_tokens_;
 };
 
 }  // namespace mlad

@@ -92,6 +92,8 @@ absl::StatusOr<ScoreRequest> ReadScoreRequest(const grpc::ByteBuffer& bytes,
   MLAD_RETURN_IF_ERROR(ValidateTopLogprobs(wire.top_logprobs()));
   ScoreRequest request;
   request.top_logprobs = wire.top_logprobs();
+  MLAD_ASSIGN_OR_RETURN(request.priority,
+                        ReadPriority(wire.priority(), "priority"));
   MLAD_ASSIGN_OR_RETURN(request.tokens, ReadPrompt(wire, model.tokenizer()));
   if (request.tokens.size() < 2) {
     return absl::InvalidArgumentError(

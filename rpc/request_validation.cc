@@ -111,6 +111,8 @@ absl::StatusOr<GenerationRequest> ReadGenerationOptions(
                                      "options.stop_token_ids"));
   request.ignore_eos = options.ignore_eos();
   request.exact_reuse = options.exact_reuse();
+  MLAD_ASSIGN_OR_RETURN(request.priority,
+                        ReadPriority(options.priority(), "options.priority"));
   if (options.has_logprobs()) {
     if (options.logprobs() < 0 || options.logprobs() > kMaxLogprobs) {
       return OutOfRange("options.logprobs", options.logprobs(),
@@ -150,6 +152,13 @@ absl::Status ValidateMessages(const v1::ChatRequest& request) {
                      "'; it must be 'system', 'user' or 'assistant'"));
   }
   return absl::OkStatus();
+}
+
+absl::StatusOr<int> ReadPriority(int32_t priority, std::string_view field) {
+  if (priority >= -kMaxPriority && priority <= kMaxPriority) return priority;
+  return OutOfRange(
+      absl::string_view(field.data(), field.size()), priority,
+      absl::StrCat("in [", -kMaxPriority, ", ", kMaxPriority, "]"));
 }
 
 absl::Status ValidateTopLogprobs(int32_t top_logprobs) {

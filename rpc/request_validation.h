@@ -32,6 +32,9 @@ absl::StatusOr<std::vector<int32_t>> ReadTokenIds(
 
 absl::Status ValidateMessages(const v1::ChatRequest& request);
 
+/// `field` as above.
+absl::StatusOr<int> ReadPriority(int32_t priority, std::string_view field);
+
 /// Of Score.
 absl::Status ValidateTopLogprobs(int32_t top_logprobs);
 

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/status.h"
+#include "rpc/client_limits.h"
 #include "rpc/request_reading.h"
 #include "rpc/response_building.h"
 #include "rpc/status_mapping.h"
@@ -31,6 +32,7 @@ absl::Status ScoreCall::SubmitOrError() {
   ServedModel& model = params_.ticket.model();
   MLAD_ASSIGN_OR_RETURN(ScoreRequest request,
                         ReadScoreRequest(*params_.request, model));
+  MLAD_RETURN_IF_ERROR(ApplyClientLimits(params_.ticket.pass(), request));
   request.deadline = CallDeadline(*params_.context);
   tokens_ = request.tokens;
   Engine& engine = model.engine();

@@ -81,7 +81,7 @@ struct Server::Impl {
       : addresses(options.addresses),
         state(options.daemon_version, options.max_connections),
         queue(options.request_threads, options.max_waiting_requests),
-        inference(state, queue, options.max_unread_bytes),
+        inference(state, queue, options.max_unread_bytes, options.max_tokens),
         admin(state),
         health(state) {
     state.access().SetRules(options.access);

@@ -38,6 +38,8 @@ struct ServerOptions {
   std::optional<AccessRules> access;
   /// About so many; more are closed at once. Unix sockets count apart.
   int64_t max_connections = 4096;
+  /// Of an answer, whoever asks for it; 0: no limit.
+  int64_t max_tokens = 0;
   /// Larger requests are refused with RESOURCE_EXHAUSTED.
   int max_request_bytes = 64 << 20;
   /// Answers of one stream that wait for a client which reads slowly. A client

@@ -51,6 +51,7 @@ class CallTicket {
   ~CallTicket() { Release(); }
 
   ServedModel& model() const { return *model_; }
+  const AccessPass& pass() const { return pass_; }
   /// The call is over.
   void Release();
 

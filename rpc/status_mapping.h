@@ -7,6 +7,8 @@
 
 namespace mlad {
 
+/// A retry hint (base/retry_hint.h) travels as a google.rpc.RetryInfo in the
+/// trailing metadata "grpc-status-details-bin".
 grpc::Status ToGrpcStatus(const absl::Status& status);
 absl::Status ToAbslStatus(const grpc::Status& status);
 

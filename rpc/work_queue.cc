@@ -2,6 +2,10 @@
 
 #include <utility>
 
+#include "absl/time/time.h"
+
+#include "base/retry_hint.h"
+
 namespace mlad {
 
 WorkQueue::WorkQueue(int threads, int64_t max_waiting)
@@ -32,8 +36,7 @@ bool WorkQueue::TryPush(Job job) {
 }
 
 absl::Status WorkQueue::FullError() {
-  return absl::ResourceExhaustedError(
-      "too many requests wait to be read; try again later");
+  return BusyError("too many requests wait to be read", absl::Seconds(1));
 }
 
 void WorkQueue::Continue(Job job) {

@@ -39,6 +39,8 @@ TEST_F(Admission, RefusesEachBadFieldByName) {
       {"stop token", [](auto& r) { r.stop_token_ids.assign(65, 1); }},
       {"logprobs", [](auto& r) { r.logprobs = 21; }},
       {"logprobs", [](auto& r) { r.logprobs = -2; }},
+      {"priority", [](auto& r) { r.priority = 11; }},
+      {"priority", [](auto& r) { r.priority = -11; }},
   };
   for (const Bad& bad : cases) {
     GenerationRequest request = Greedy(Prompt(3), 4);
