@@ -13,8 +13,8 @@ const AttentionWeights& Weights(const StepState& state, int64_t layer) {
 }
 
 /// The node's part of q, from `x`: [tokens, its heads, qk_head_dim].
-void ProjectQueries(StepState& state, const WorkerContext& worker,
-                    const ShardedMatrix& w, const Activations& x) {
+ShardProduct QueriesOf(StepState& state, const WorkerContext& worker,
+                       const ShardedMatrix& w, const Activations& x) {
   const WorkRange heads = state.heads[worker.node];
   ShardProduct product;
   product.shard = &w.shards[worker.node];
@@ -22,13 +22,13 @@ void ProjectQueries(StepState& state, const WorkerContext& worker,
   product.tokens = state.plan.tokens();
   product.out = state.node(worker).q;
   product.out_stride = (heads.end - heads.begin) * state.shape.qk_head_dim();
-  MultiplyShard(state, worker, product);
+  return product;
 }
 
 /// out[:, node's rows of w] for all tokens; rows of `out` are w.rows long.
-void ProjectShared(StepState& state, const WorkerContext& worker,
-                   const ShardedMatrix& w, const Activations& x,
-                   Epilogue epilogue, float* out) {
+ShardProduct SharedRows(StepState& state, const WorkerContext& worker,
+                        const ShardedMatrix& w, const Activations& x,
+                        Epilogue epilogue, float* out) {
   ShardProduct product;
   product.shard = &w.shards[worker.node];
   product.x = x;
@@ -36,7 +36,7 @@ void ProjectShared(StepState& state, const WorkerContext& worker,
   product.epilogue = epilogue;
   product.out = out + product.shard->row_begin;
   product.out_stride = w.rows;
-  MultiplyShard(state, worker, product);
+  return product;
 }
 
 /// Norms and rotates the latent of one row in `row` [latent_row_elements].
@@ -65,14 +65,14 @@ void RunDownProjections(StepState& state, int64_t layer,
                         const WorkerContext& worker) {
   const AttentionWeights& weights = Weights(state, layer);
   const Activations& hidden = state.node(worker).hidden;
-  if (state.shape.q_lora_rank > 0) {
-    ProjectShared(state, worker, weights.q_a, hidden, Epilogue::kStore,
-                  state.shared.q_a);
-  } else {
-    ProjectQueries(state, worker, weights.q, hidden);
-  }
-  ProjectShared(state, worker, weights.kv_a, hidden, Epilogue::kStore,
-                state.shared.kv_a);
+  const ShardProduct queries =
+      state.shape.q_lora_rank > 0
+          ? SharedRows(state, worker, weights.q_a, hidden, Epilogue::kStore,
+                       state.shared.q_a)
+          : QueriesOf(state, worker, weights.q, hidden);
+  MultiplyShards(state, worker,
+                 {queries, SharedRows(state, worker, weights.kv_a, hidden,
+                                      Epilogue::kStore, state.shared.kv_a)});
 }
 
 void RunStoreLatents(StepState& state, int64_t layer,
@@ -104,8 +104,9 @@ void RunStoreLatents(StepState& state, int64_t layer,
 }
 
 void RunQueries(StepState& state, int64_t layer, const WorkerContext& worker) {
-  ProjectQueries(state, worker, Weights(state, layer).q,
-                 state.node(worker).q_a);
+  MultiplyShards(state, worker,
+                 {QueriesOf(state, worker, Weights(state, layer).q,
+                            state.node(worker).q_a)});
 }
 
 void RunQuantizeAttention(StepState& state, int64_t /*layer*/,
@@ -126,8 +127,9 @@ void RunAttentionOutput(StepState& state, int64_t layer,
   // Float weights read the gathered floats themselves.
   Activations attention = state.node(worker).attention;
   attention.f32 = state.shared.attention;
-  ProjectShared(state, worker, Weights(state, layer).output, attention,
-                Epilogue::kAdd, state.shared.x);
+  MultiplyShards(state, worker,
+                 {SharedRows(state, worker, Weights(state, layer).output,
+                             attention, Epilogue::kAdd, state.shared.x)});
 }
 
 }  // namespace mlad

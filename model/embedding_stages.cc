@@ -82,7 +82,7 @@ void RunLogits(StepState& state, const WorkerContext& worker) {
     product.tokens = count;
     product.out = state.shared.logits + output.row_begin;
     product.out_stride = vocab;
-    MultiplyShard(state, worker, product);
+    MultiplyShards(state, worker, {product});
     worker.SyncAll();
     if (worker.global_worker == 0) {
       for (int64_t i = 0; i < count; ++i) {

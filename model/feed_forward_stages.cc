@@ -52,7 +52,7 @@ void RunRouterLogits(StepState& state, int64_t layer,
   product.tokens = state.plan.tokens();
   product.out = state.shared.router_logits + product.shard->row_begin;
   product.out_stride = router.rows;
-  MultiplyShard(state, worker, product);
+  MultiplyShards(state, worker, {product});
 }
 
 void RunRouting(StepState& state, int64_t layer, const WorkerContext& worker) {

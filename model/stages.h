@@ -82,8 +82,8 @@ void RunExpandedHeads(StepState& state, int64_t layer,
 void NormRows(StepState& state, const WorkerContext& worker, const float* rows,
               int64_t count, const float* weight, const Activations& out);
 
-/// This worker's rows of out = W x (or out += W x) for `tokens` tokens; the
-/// node's first row goes to out[t * out_stride].
+/// out = W x (or out += W x) for `tokens` tokens, the node's rows of W; the
+/// first of them goes to out[t * out_stride].
 struct ShardProduct {
   const MatrixShard* shard = nullptr;
   Activations x;
@@ -92,7 +92,8 @@ struct ShardProduct {
   float* out = nullptr;
   int64_t out_stride = 0;  // floats
 };
-void MultiplyShard(StepState& state, const WorkerContext& worker,
-                   const ShardProduct& product);
+/// The node's workers share the products; once between two barriers.
+void MultiplyShards(StepState& state, const WorkerContext& worker,
+                    absl::Span<const ShardProduct> products);
 
 }  // namespace mlad

@@ -9,6 +9,9 @@
 namespace mlad {
 namespace {
 
+/// Of a worker's piece of `down`: each takes part in all experts.
+constexpr int64_t kLeastDownPanels = 4;
+
 /// Calls visit(branch) for the experts that the node has a part in, ascending,
 /// then for `always`.
 template <typename Visit>
@@ -113,14 +116,11 @@ void QuantizeWholeExperts(const FeedForwardStep& step,
   });
 }
 
-/// output += down of one branch, for the rows of this worker.
+/// output += down of one branch, for panels of this node's rows.
 void DownRows(const FeedForwardStep& step, const WorkerContext& worker,
-              const Branch& branch) {
+              const Branch& branch, WorkRange panels) {
   const ShardedMatrix& down = branch.weights->down;
   const MatrixShard& shard = down.shards[worker.node];
-  const WorkRange panels =
-      SplitEvenly(shard.matrix.panels(), worker.workers, worker.worker);
-  if (panels.begin == panels.end) return;
   MatMulArgs args;
   args.w = shard.matrix;
   args.panel_begin = panels.begin;
@@ -139,6 +139,18 @@ void DownRows(const FeedForwardStep& step, const WorkerContext& worker,
   if (DownReadsFloats(*branch.weights)) {
     CountGathered(step, worker, branch.tokens * down.cols);
   }
+}
+
+/// Of the node's rows of the layer's output. Whole experts' rows are not the
+/// node's.
+int64_t DownPanels(const FeedForwardStep& step, int node) {
+  const FeedForwardWeights& weights = *step.weights;
+  if (!weights.always.gate.empty()) {
+    return weights.always.down.shards[node].matrix.panels();
+  }
+  return step.experts_are_whole()
+             ? 0
+             : weights.experts[0].down.shards[node].matrix.panels();
 }
 
 }  // namespace
@@ -163,17 +175,22 @@ bool DownReadsFloats(const SwiGlu& weights) {
 
 void RunGateUp(const FeedForwardStep& step, const WorkerContext& worker) {
   const int node = worker.node;
-  int64_t total = 0;
+  int64_t total = 0, all_panels = 0;
   ForEachBranchOf(step, node, [&](const Branch& branch) {
-    total += branch.weights->gate.shards[node].matrix.panels() *
-             ExpertPanelCost(branch.tokens);
+    const int64_t panels = branch.weights->gate.shards[node].matrix.panels();
+    total += panels * ExpertPanelCost(branch.tokens);
+    all_panels += panels;
   });
-  CostSplit split(total, worker.workers, worker.worker);
-  ForEachBranchOf(step, node, [&](const Branch& branch) {
-    const WorkRange panels =
-        split.Next(branch.weights->gate.shards[node].matrix.panels(),
-                   ExpertPanelCost(branch.tokens));
-    if (panels.begin < panels.end) GateUpPanels(step, branch, node, panels);
+  if (total == 0) return;
+  const int64_t least = total * kGateUpPanels / all_panels;
+  worker.ShareOut(total, least, [&](WorkRange share) {
+    CostSplit split(share);
+    ForEachBranchOf(step, node, [&](const Branch& branch) {
+      const WorkRange panels =
+          split.Next(branch.weights->gate.shards[node].matrix.panels(),
+                     ExpertPanelCost(branch.tokens));
+      if (panels.begin < panels.end) GateUpPanels(step, branch, node, panels);
+    });
   });
 }
 
@@ -195,15 +212,20 @@ void RunQuantizeActivations(const FeedForwardStep& step,
 }
 
 void RunDown(const FeedForwardStep& step, const WorkerContext& worker) {
-  if (step.slots > 0 && step.experts_are_whole()) {
-    RunWholeDown(step, worker);
-  } else {
-    ForEachExpert(
-        step, [&](const Branch& branch) { DownRows(step, worker, branch); });
-  }
-  if (!step.weights->always.gate.empty()) {
-    DownRows(step, worker, AlwaysBranch(step));
-  }
+  const bool whole = step.slots > 0 && step.experts_are_whole();
+  if (whole) RunWholeDown(step, worker);
+  // A row's sum over the branches has one order: one worker's.
+  worker.ShareOut(DownPanels(step, worker.node), kLeastDownPanels,
+                  [&](WorkRange panels) {
+                    if (!whole) {
+                      ForEachExpert(step, [&](const Branch& branch) {
+                        DownRows(step, worker, branch, panels);
+                      });
+                    }
+                    if (!step.weights->always.gate.empty()) {
+                      DownRows(step, worker, AlwaysBranch(step), panels);
+                    }
+                  });
 }
 
 }  // namespace mlad

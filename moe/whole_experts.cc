@@ -9,6 +9,7 @@ namespace mlad {
 namespace {
 
 constexpr int64_t kOutFloats = int64_t{2} << 20;
+constexpr int64_t kLeastPanels = 4;  // of a worker's piece
 
 /// Panels of output rows that are computed before they are summed: as many as
 /// fit into expert_out, for every slot.
@@ -23,31 +24,43 @@ struct Tile {
   int64_t rows;  // of these panels that exist: the stride of expert_out
 };
 
+/// Some of the tile's rows of one expert.
+void ComputePanels(const FeedForwardStep& step, const WorkerContext& worker,
+                   const Tile& tile, const Branch& branch, WorkRange panels) {
+  MatMulArgs args;
+  args.w = SlicePanels(
+      branch.weights->down.shards[worker.node].matrix,
+      {tile.panels.begin + panels.begin, tile.panels.begin + panels.end});
+  args.panel_end = args.w.panels();
+  args.tokens = branch.tokens;
+  args.x_f32 = branch.act;
+  args.x_q = branch.act_quantized.q;
+  args.x_rows = branch.act_rows;
+  args.out_rows = branch.act_rows;
+  args.out = step.expert_out[worker.node] + panels.begin * kPanelRows;
+  args.out_stride = tile.rows;
+  MultiplyPanels(step, args);
+}
+
 /// This worker's part of the tile's rows of the experts computed on its node.
 void ComputeTile(const FeedForwardStep& step, const WorkerContext& worker,
                  const Tile& tile) {
-  int64_t total = 0;
+  int64_t total = 0, experts = 0;
   ForEachExpertOf(step, worker.node, [&](const Branch& branch) {
     total += tile.panels.size() * ExpertPanelCost(branch.tokens);
+    ++experts;
   });
-  CostSplit split(total, worker.workers, worker.worker);
-  ForEachExpertOf(step, worker.node, [&](const Branch& branch) {
-    const WorkRange mine =
-        split.Next(tile.panels.size(), ExpertPanelCost(branch.tokens));
-    if (mine.begin >= mine.end) return;
-    MatMulArgs args;
-    args.w = SlicePanels(
-        branch.weights->down.shards[worker.node].matrix,
-        {tile.panels.begin + mine.begin, tile.panels.begin + mine.end});
-    args.panel_end = args.w.panels();
-    args.tokens = branch.tokens;
-    args.x_f32 = branch.act;
-    args.x_q = branch.act_quantized.q;
-    args.x_rows = branch.act_rows;
-    args.out_rows = branch.act_rows;
-    args.out = step.expert_out[worker.node] + mine.begin * kPanelRows;
-    args.out_stride = tile.rows;
-    MultiplyPanels(step, args);
+  if (total == 0) return;
+  const int64_t least =
+      total * kLeastPanels / (experts * tile.panels.size()) + 1;
+  worker.ShareOut(total, least, [&](WorkRange share) {
+    CostSplit split(share);
+    ForEachExpertOf(step, worker.node, [&](const Branch& branch) {
+      const WorkRange mine =
+          split.Next(tile.panels.size(), ExpertPanelCost(branch.tokens));
+      if (mine.begin < mine.end)
+        ComputePanels(step, worker, tile, branch, mine);
+    });
   });
 }
 

@@ -42,6 +42,7 @@ void Barrier::Arrive(int node, int global_worker, LastOfNode last_of_node) {
     gate.round.Wait(round, policy_);
   } else {
     gate.missing.store(gate.workers, std::memory_order_relaxed);
+    gate.next_piece.store(0, std::memory_order_relaxed);
     last_of_node(round);
   }
   time.since = clock_.Now();

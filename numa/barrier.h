@@ -29,6 +29,12 @@ class Barrier {
   /// the same order.
   void ArriveAndWaitOnNode(int node, int global_worker);
 
+  /// Numbers 0, 1, 2, ... of pieces of work, each to one worker of the node;
+  /// from 0 again after every barrier.
+  int64_t TakePiece(int node) {
+    return gates_[node].next_piece.fetch_add(1, std::memory_order_relaxed);
+  }
+
   /// The worker begins to be busy: call it where a step begins.
   void Begin(int global_worker) { times_[global_worker].since = clock_.Now(); }
 
@@ -46,6 +52,7 @@ class Barrier {
     std::atomic<int> missing{0};
     int workers = 0;
     WaitCounter round;
+    alignas(128) std::atomic<int64_t> next_piece{0};
   };
   template <class LastOfNode>
   void Arrive(int node, int global_worker, LastOfNode last_of_node);

@@ -15,8 +15,10 @@ class CostSplit {
  public:
   /// total_cost: the sum of units * unit_cost over the items to come.
   CostSplit(int64_t total_cost, int parts, int index)
-      : low_(total_cost * index / parts),
-        high_(total_cost * (index + 1) / parts) {}
+      : CostSplit(
+            {total_cost * index / parts, total_cost * (index + 1) / parts}) {}
+  /// The part whose range of the total cost is given.
+  explicit CostSplit(WorkRange costs) : low_(costs.begin), high_(costs.end) {}
 
   /// The units of the next item, `units` units of unit_cost > 0, in this part.
   WorkRange Next(int64_t units, int64_t unit_cost) {

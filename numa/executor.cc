@@ -263,6 +263,8 @@ void WorkerContext::SyncNode() const {
   if (everyone != nullptr) everyone->ArriveAndWaitOnNode(node, global_worker);
 }
 
+int64_t WorkerContext::TakePiece() const { return everyone->TakePiece(node); }
+
 absl::StatusOr<std::unique_ptr<Executor>> Executor::Create(
     const Topology& topology) {
   if (!topology.is_this_machine()) {

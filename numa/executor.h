@@ -2,6 +2,7 @@
 // each pinned to one core, led by a thread inside that node's tbb::task_arena.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -35,7 +36,35 @@ struct WorkerContext {
   void SyncAll() const;
   /// The same for the workers of this node.
   void SyncNode() const;
+
+  /// Shares `count` units of work out among the node's workers, of which each
+  /// is visited once, whoever does it: first an even share to each, of three
+  /// quarters of all; the rest in pieces of at least `least` units to whoever
+  /// is free, because cores that share a memory controller do not get even
+  /// shares of it. Once between two barriers, with the same numbers on all
+  /// workers.
+  template <typename Visit>
+  void ShareOut(int64_t count, int64_t least, Visit visit) const;
+
+ private:
+  int64_t TakePiece() const;
 };
+
+template <typename Visit>
+void WorkerContext::ShareOut(int64_t count, int64_t least, Visit visit) const {
+  const bool even = workers == 1 || everyone == nullptr || count < 8 * least;
+  const int64_t fixed = even ? count : count / 4 * 3;
+  const WorkRange own = SplitEvenly(fixed, workers, worker);
+  if (own.size() > 0) visit(own);
+  if (even) return;
+  const int64_t piece =
+      std::max(least, (count - fixed + 4 * workers - 1) / (4 * workers));
+  for (;;) {
+    const int64_t begin = fixed + TakePiece() * piece;
+    if (begin >= count) return;
+    visit(WorkRange{begin, std::min(begin + piece, count)});
+  }
+}
 
 using StageBody = std::function<void(const WorkerContext&)>;
 
