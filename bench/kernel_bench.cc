@@ -21,12 +21,13 @@ using testing::Random;
 using testing::RandomFloats;
 
 void BenchMatMul(benchmark::State& state, const KernelTable* kernels,
-                 const MatMulCase& c) {
+                 const MatMulCase& c, ActivationBits bits) {
   Random random(1);
   const PackedWeights weights(random, c);
   const int64_t tokens = state.range(0);
   const std::vector<float> x = RandomFloats(random, tokens * c.cols);
-  const MatMulProblem problem(*kernels, weights.matrix(), x);
+  const MatMulProblem problem(*kernels, weights.matrix(), x,
+                              bits == ActivationBits::k8 ? tokens : 0);
   std::vector<float> out(tokens * c.rows);
   for (auto _ : state) {
     kernels->matmul(problem.Args(out.data(), c.rows));
@@ -103,10 +104,17 @@ void Register() {
   for (const KernelTable* kernels : SupportedKernels()) {
     const std::string isa(IsaName(kernels->isa));
     for (const MatMulCase& c : testing::MatMulBenchCases()) {
-      auto* matmul = benchmark::RegisterBenchmark(
-          ("matmul/" + isa + "/" + testing::CaseName(c)).c_str(), BenchMatMul,
-          kernels, c);
-      for (int64_t tokens : testing::kBenchTokenCounts) matmul->Arg(tokens);
+      const std::string name = isa + "/" + testing::CaseName(c);
+      auto* wide =
+          benchmark::RegisterBenchmark(("matmul/" + name).c_str(), BenchMatMul,
+                                       kernels, c, ActivationBits::k16);
+      auto* narrow = benchmark::RegisterBenchmark(
+          ("matmul_8bit/" + name).c_str(), BenchMatMul, kernels, c,
+          ActivationBits::k8);
+      for (int64_t tokens : testing::kBenchTokenCounts) {
+        wide->Arg(tokens);
+        narrow->Arg(tokens);
+      }
     }
     for (KvType type : kAllKvTypes) {
       benchmark::RegisterBenchmark(

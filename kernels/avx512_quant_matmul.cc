@@ -6,10 +6,6 @@
 namespace mlad::avx512 {
 namespace {
 
-/// Tokens of 8 bits from which on they have kernels of their own. Chosen, not
-/// measured.
-constexpr int64_t kWorthNarrow = 8;
-
 void MatMulWide(const MatMulArgs& args) {
   switch (args.w.format) {
     case PackedFormat::kQ8:
@@ -37,7 +33,8 @@ void MatMulWide(const MatMulArgs& args) {
 
 void MatMulQuantized(const MatMulArgs& args) noexcept {
   ForRunsOfBits(args, [](const MatMulArgs& run, ActivationBits bits) {
-    if (bits == ActivationBits::k8 && run.tokens >= kWorthNarrow) {
+    // However few: the two round differently.
+    if (bits == ActivationBits::k8) {
       MatMulNarrow(run);
     } else {
       MatMulWide(run);

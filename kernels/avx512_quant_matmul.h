@@ -14,8 +14,7 @@ namespace mlad::avx512 {
 
 /// The formats that avx512_quant_matmul.cc leaves to another file.
 void MatMulUnpacked(const MatMulArgs& args) noexcept;
-/// Activations of 8 bits, which all tokens have: the same bits in half the
-/// products.
+/// Activations of 8 bits, which all tokens have: half the products.
 void MatMulNarrow(const MatMulArgs& args) noexcept;
 
 namespace {
@@ -71,7 +70,8 @@ template <PackedFormat kFormat>
 }
 
 /// kUnpacked: multiplies codes that Unpack has made. kNarrow: activations have
-/// 8 bits, so that nothing is in their low plane.
+/// 8 bits, so that nothing is in their low plane, and the blocks of a span
+/// share a scale.
 template <PackedFormat kFormat, bool kUnpacked = false, bool kNarrow = false>
 struct QuantMatMul {
   using V = Avx512;
@@ -111,7 +111,9 @@ struct QuantMatMul {
 #pragma GCC unroll 4
     for (int p = 0; p < kPanelCount; ++p) {
 #pragma GCC unroll 8
-      for (int t = 0; t < kTokenCount; ++t) sums[p][t] = tile->dots[p][t][0];
+      for (int t = 0; t < kTokenCount; ++t) {
+        sums[p][t] = kNarrow ? V::Zero() : tile->dots[p][t][0];
+      }
     }
     for (int64_t block = span.begin; block < span.end; ++block) {
       BlockScales<V, kFormat> scales[kPanelCount];
@@ -129,10 +131,16 @@ struct QuantMatMul {
         AddPart<kPanelCount, kTokenCount>(codes, x, block, part, scales, sums);
       }
     }
-#pragma GCC unroll 4
-    for (int p = 0; p < kPanelCount; ++p) {
 #pragma GCC unroll 8
-      for (int t = 0; t < kTokenCount; ++t) tile->dots[p][t][0] = sums[p][t];
+    for (int t = 0; t < kTokenCount; ++t) {
+      // Activations of 8 bits are whole multiples of 256; their products went
+      // without that factor.
+      const __m512 x_scale = V::Set(256 * x[t].scales[span.begin]);
+#pragma GCC unroll 4
+      for (int p = 0; p < kPanelCount; ++p) {
+        __m512& dots = tile->dots[p][t][0];
+        dots = kNarrow ? V::Fma(x_scale, sums[p][t], dots) : sums[p][t];
+      }
     }
   }
 
@@ -193,9 +201,8 @@ struct QuantMatMul {
 #pragma GCC unroll 8
     for (int t = 0; t < kTokenCount; ++t) {
       x_sums[t] = F::SumOfPart(x[t].sums[block], part);
-      // Of the codes' offset; that of 8 bits is shifted with the products.
-      const __m512i offset = _mm512_set1_epi32(
-          -F::kOffset * (kNarrow ? x_sums[t] / 256 : x_sums[t]));
+      if constexpr (kNarrow) x_sums[t] >>= 8;
+      const __m512i offset = _mm512_set1_epi32(-F::kOffset * x_sums[t]);
 #pragma GCC unroll 4
       for (int p = 0; p < kPanelCount; ++p) {
         high[p][t] = kNarrow ? offset : _mm512_setzero_si512();
@@ -228,14 +235,19 @@ struct QuantMatMul {
     }
 #pragma GCC unroll 8
     for (int t = 0; t < kTokenCount; ++t) {
-      const __m512 x_scale = V::Set(x[t].scales[block]);
+      const __m512 x_scale = kNarrow ? V::Zero() : V::Set(x[t].scales[block]);
       const __m512 x_sum = V::Set(static_cast<float>(x_sums[t]));
 #pragma GCC unroll 4
       for (int p = 0; p < kPanelCount; ++p) {
-        __m512i dots = _mm512_slli_epi32(high[p][t], 8);
-        if constexpr (!kNarrow) dots = _mm512_add_epi32(dots, low[p][t]);
-        sums[p][t] = scales[p].Accumulate(
-            sums[p][t], part, _mm512_cvtepi32_ps(dots), x_scale, x_sum);
+        __m512i dots = high[p][t];
+        if constexpr (!kNarrow) {
+          dots = _mm512_add_epi32(_mm512_slli_epi32(dots, 8), low[p][t]);
+        }
+        const __m512 products = _mm512_cvtepi32_ps(dots);
+        sums[p][t] =
+            kNarrow ? scales[p].Accumulate(sums[p][t], part, products, x_sum)
+                    : scales[p].Accumulate(sums[p][t], part, products, x_scale,
+                                           x_sum);
       }
     }
   }

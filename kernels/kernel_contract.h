@@ -32,16 +32,20 @@ inline constexpr int32_t kActivationPeak = 32639;
 ///   peak  = max |x[i]| over the block's 32 values
 ///   scale = peak / kActivationPeak
 ///   q[i]  = nearest integer, ties to even, of x[i] * (kActivationPeak / peak)
-/// A row of 8 bits (ActivationBits::k8) has low[i] = 0 throughout:
+/// A row of 8 bits (ActivationBits::k8) has low[i] = 0 throughout, and one
+/// scale for kNarrowBlocks blocks in a row (fewer at its end), so that matmuls
+/// scale once what they sum over these:
+///   peak  = max |x[i]| over the values of these blocks
 ///   scale = peak / 127 / 256;  high[i] = nearest integer of x[i] * (127 /
 ///   peak)
-/// A block whose peak is below kSmallestActivation has scale = 0 and q = 0; a
-/// block with an infinity or a NaN has scale = NaN and q = 0.
+/// Values whose peak is below kSmallestActivation have scale = 0 and q = 0;
+/// values with an infinity or a NaN among them have scale = NaN and q = 0.
 struct ActivationBlock {
   int8_t high[kQuantBlock];
   int8_t low[kQuantBlock];
 };
 inline constexpr float kSmallestActivation = 0x1p-100f;
+inline constexpr int64_t kNarrowBlocks = 8;
 
 /// Sums of a block's q over columns 0..15 and 16..31.
 struct ActivationSums {

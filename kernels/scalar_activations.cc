@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -8,9 +9,9 @@
 namespace mlad::scalar {
 namespace {
 
-void QuantizeBlock(const float* x, ActivationBits bits, ActivationBlock* block,
-                   float* scale, ActivationSums* sums) {
-  const float peak = PeakMagnitude(x, kQuantBlock);
+/// One block with the scale of values whose largest is `peak`.
+void QuantizeBlock(const float* x, ActivationBits bits, float peak,
+                   ActivationBlock* block, float* scale, ActivationSums* sums) {
   if (!std::isfinite(peak) || peak < kSmallestActivation) {
     std::memset(block, 0, sizeof(*block));
     *scale = std::isfinite(peak) ? 0 : std::numeric_limits<float>::quiet_NaN();
@@ -40,9 +41,16 @@ void QuantizeBlock(const float* x, ActivationBits bits, ActivationBlock* block,
 void QuantizeActivations(const float* x, int64_t cols, ActivationBits bits,
                          const QuantizedActivations& out) noexcept {
   *out.bits = bits;
-  for (int64_t b = 0; b < cols / kQuantBlock; ++b) {
-    QuantizeBlock(x + b * kQuantBlock, bits, &out.blocks[b], &out.scales[b],
-                  &out.sums[b]);
+  const int64_t blocks = cols / kQuantBlock;
+  const int64_t together = bits == ActivationBits::k8 ? kNarrowBlocks : 1;
+  for (int64_t first = 0; first < blocks; first += together) {
+    const int64_t end = std::min(first + together, blocks);
+    const float peak =
+        PeakMagnitude(x + first * kQuantBlock, (end - first) * kQuantBlock);
+    for (int64_t b = first; b < end; ++b) {
+      QuantizeBlock(x + b * kQuantBlock, bits, peak, &out.blocks[b],
+                    &out.scales[b], &out.sums[b]);
+    }
   }
 }
 

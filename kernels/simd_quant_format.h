@@ -147,6 +147,15 @@ struct BlockScales {
     }
     return sum;
   }
+  /// The same without the activations' scale, for the caller to multiply with.
+  [[gnu::always_inline]] inline Reg Accumulate(Reg sum, int part, Reg dots,
+                                               Reg x_sum) const {
+    sum = V::Fma(scale[part], dots, sum);
+    if constexpr (F::kHasMinimum) {
+      sum = V::NegativeFma(minimum[part], x_sum, sum);
+    }
+    return sum;
+  }
 
  private:
   [[gnu::always_inline]] static inline Reg LoadD(const std::byte* floats,

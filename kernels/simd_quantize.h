@@ -50,31 +50,42 @@ int32_t QuantizeHalf8(const float* x, float inverse, int8_t* high,
   return 256 * static_cast<int32_t>(V::Sum(sum));
 }
 
+/// One block with the scale of values whose largest is `peak`.
+template <class V>
+void QuantizeBlock(const float* x, ActivationBits bits, float peak,
+                   int64_t block, const QuantizedActivations& out) {
+  ActivationBlock* codes = out.blocks + block;
+  ActivationSums* sums = out.sums + block;
+  if (!(peak >= kSmallestActivation && peak <= kLargestFinite)) {
+    out.scales[block] = peak < kSmallestActivation ? 0.0f : __builtin_nanf("");
+    *sums = {};
+    *codes = {};
+    return;
+  }
+  const bool wide = bits == ActivationBits::k16;
+  const float largest = wide ? static_cast<float>(kActivationPeak) : 127.0f;
+  const float inverse = largest / peak;
+  out.scales[block] = wide ? peak / largest : peak / largest / 256;
+  for (int half = 0; half < 2; ++half) {
+    const int first = half * kQuantBlock / 2;
+    const auto quantize = wide ? QuantizeHalf<V> : QuantizeHalf8<V>;
+    sums->half[half] =
+        quantize(x + first, inverse, codes->high + first, codes->low + first);
+  }
+}
+
 template <class V>
 void QuantizeActivations(const float* x, int64_t cols, ActivationBits bits,
                          const QuantizedActivations& out) noexcept {
-  const bool wide = bits == ActivationBits::k16;
-  const float largest = wide ? static_cast<float>(kActivationPeak) : 127.0f;
   *out.bits = bits;
-  for (int64_t block = 0; block < cols / kQuantBlock; ++block) {
-    const float* values = x + block * kQuantBlock;
-    ActivationBlock* codes = out.blocks + block;
-    ActivationSums* sums = out.sums + block;
-    const float peak = PeakMagnitude<V>(values, kQuantBlock);
-    if (peak >= kSmallestActivation && peak <= kLargestFinite) {
-      const float inverse = largest / peak;
-      out.scales[block] = wide ? peak / largest : peak / largest / 256;
-      for (int half = 0; half < 2; ++half) {
-        const int first = half * kQuantBlock / 2;
-        const auto quantize = wide ? QuantizeHalf<V> : QuantizeHalf8<V>;
-        sums->half[half] = quantize(values + first, inverse,
-                                    codes->high + first, codes->low + first);
-      }
-    } else {
-      out.scales[block] =
-          peak < kSmallestActivation ? 0.0f : __builtin_nanf("");
-      *sums = {};
-      *codes = {};
+  const int64_t blocks = cols / kQuantBlock;
+  const int64_t together = bits == ActivationBits::k8 ? kNarrowBlocks : 1;
+  for (int64_t first = 0; first < blocks; first += together) {
+    const int64_t end = blocks - first < together ? blocks : first + together;
+    const float peak =
+        PeakMagnitude<V>(x + first * kQuantBlock, (end - first) * kQuantBlock);
+    for (int64_t block = first; block < end; ++block) {
+      QuantizeBlock<V>(x + block * kQuantBlock, bits, peak, block, out);
     }
   }
 }

@@ -71,6 +71,50 @@ TEST_P(ExecutorOnNodes, ContextNamesNodeAndWorker) {
   }
 }
 
+TEST_P(ExecutorOnNodes, EveryUnitIsSharedOutOnceOnEachNodeInEveryStage) {
+  const int nodes = GetParam();
+  for (const int64_t count : {0, 7, 1000}) {
+    for (const int64_t least : {1, 5}) {
+      std::vector<std::vector<std::atomic<int>>> visits;
+      for (int n = 0; n < nodes; ++n) visits.emplace_back(count);
+      const auto share = [&](const WorkerContext& context) {
+        context.ShareOut(count, least, [&](WorkRange range) {
+          EXPECT_LT(range.begin, range.end);
+          for (int64_t i = range.begin; i < range.end; ++i) {
+            ++visits[context.node][i];
+          }
+        });
+      };
+      executor_->SetProgram(
+          {{"own", share, SyncScope::kOwnNode}, {"all", share}});
+      for (int run = 0; run < 3; ++run) executor_->RunProgram();
+      for (const auto& of_node : visits) {
+        for (const std::atomic<int>& times : of_node) {
+          EXPECT_EQ(times, 6) << count << " by " << least;
+        }
+      }
+    }
+  }
+}
+
+// A worker that is held up leaves the rest to the other.
+TEST_P(ExecutorOnNodes, WhoeverIsFreeTakesMore) {
+  std::atomic<int64_t> by_worker[2] = {};
+  executor_->SetProgram({{"share", [&](const WorkerContext& context) {
+                            context.ShareOut(64, 1, [&](WorkRange range) {
+                              if (context.worker == 1) {
+                                std::this_thread::sleep_for(
+                                    std::chrono::milliseconds(20));
+                              }
+                              if (context.node == 0)
+                                by_worker[context.worker] += range.size();
+                            });
+                          }}});
+  executor_->RunProgram();
+  EXPECT_EQ(by_worker[0] + by_worker[1], 64);
+  EXPECT_GT(by_worker[0], by_worker[1]);
+}
+
 // Plain ints: without the barriers' ordering this fails under ThreadSanitizer,
 // and the sums would be wrong.
 TEST_P(ExecutorOnNodes, AStageSeesWhatAllWorkersWroteInTheOneBefore) {
