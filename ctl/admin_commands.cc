@@ -68,10 +68,10 @@ std::string StatsAsText(const v1::Stats& stats, const Colours& colours) {
   }
   absl::StrAppend(
       &text,
-      absl::StrFormat("requests: %d of %d running, %d of %d queued, of %d "
-                      "clients; a new one waits %.1f s\n",
+      absl::StrFormat("requests: %d of %d running, %d of %d queued, %d "
+                      "paused, of %d clients; a new one waits %.1f s\n",
                       engine.running(), engine.max_running(), engine.queued(),
-                      engine.max_queued(), engine.clients(),
+                      engine.max_queued(), engine.paused(), engine.clients(),
                       engine.expected_wait_ms() / 1000),
       absl::StrFormat(
           "  %d in all, %d failed (%d refused by the queue, %d past "

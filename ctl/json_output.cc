@@ -84,7 +84,8 @@ nlohmann::json ToJson(const v1::Stats& stats) {
             {"clients", engine.clients()},
             {"expected_wait_ms", engine.expected_wait_ms()},
             {"max_running", engine.max_running()},
-            {"max_queued", engine.max_queued()}}}};
+            {"max_queued", engine.max_queued()},
+            {"paused", engine.paused()}}}};
 }
 
 nlohmann::json ToJson(const v1::Topology& topology) {

@@ -148,6 +148,7 @@ struct TokenGaps {
 
 struct EngineStats {
   int64_t running = 0, queued = 0;
+  int64_t paused = 0;         // neither, while their clients do not read
   int64_t requests = 0;       // all that came, refused ones included
   int64_t failed = 0;         // refused, or past their deadline
   int64_t refused = 0;        // of these: no place, or too many of their client
@@ -201,6 +202,11 @@ class Engine {
   /// Stops the request at the next step, also while it waits; unknown ids are
   /// ignored. Any thread, observers included.
   virtual void Cancel(RequestId id) = 0;
+  /// A paused request gets no further after the step that is under way: for a
+  /// client that does not read. It keeps no place among those that run, and its
+  /// pages only until others need them. Unknown ids are ignored. Any thread,
+  /// observers included; calls no observer.
+  virtual void SetPaused(RequestId id, bool paused) = 0;
 
   /// Refuses new requests, waits for running ones until `deadline` (wall time),
   /// then cancels the rest and returns when all have finished. Not to be called

@@ -19,7 +19,8 @@ EventDelivery::~EventDelivery() {
 
 void EventDelivery::Post(std::function<void()> event) {
   {
-    const std::lock_guard lock(mutex_);
+    std::unique_lock lock(mutex_);
+    room_.wait(lock, [this] { return events_.size() < kMaxWaiting; });
     events_.push_back(std::move(event));
   }
   wake_.notify_one();
@@ -35,6 +36,7 @@ void EventDelivery::Run() {
       if (events_.empty()) return;
       std::swap(batch, events_);
     }
+    room_.notify_all();
     for (std::function<void()>& event : batch) {
       event();
       event = nullptr;  // an observer's last reference may be in there

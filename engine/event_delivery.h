@@ -2,6 +2,7 @@
 #pragma once
 
 #include <condition_variable>
+#include <cstddef>
 #include <functional>
 #include <mutex>
 #include <thread>
@@ -13,13 +14,16 @@ namespace mlad {
 /// tens of microseconds a token.
 class EventDelivery {
  public:
+  static constexpr size_t kMaxWaiting = 1 << 14;
+
   EventDelivery();
   /// Runs what was posted before, then stops.
   ~EventDelivery();
   EventDelivery(const EventDelivery&) = delete;
   EventDelivery& operator=(const EventDelivery&) = delete;
 
-  /// Any thread. Does not wait for `event`.
+  /// Any thread but its own. Does not wait for `event`, but for room where
+  /// kMaxWaiting others wait.
   void Post(std::function<void()> event);
 
  private:
@@ -27,8 +31,9 @@ class EventDelivery {
 
   // The standard library's: ThreadSanitizer does not see into a packaged
   // Abseil's.
-  std::mutex mutex_;  // of the next three
+  std::mutex mutex_;  // of the next four
   std::condition_variable wake_;
+  std::condition_variable room_;
   std::vector<std::function<void()>> events_;
   bool stopping_ = false;
   std::thread thread_;  // last: it uses the others

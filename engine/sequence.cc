@@ -31,6 +31,11 @@ void Sequence::Suspend() {
   last_token_at_.reset();
 }
 
+void Sequence::Park() {
+  ever_parked_ = true;
+  last_token_at_.reset();
+}
+
 std::optional<absl::Duration> Sequence::TakeTokenGap(absl::Time now) {
   const auto before = std::exchange(last_token_at_, now);
   if (!before.has_value()) return std::nullopt;

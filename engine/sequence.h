@@ -78,8 +78,11 @@ class Sequence {
   void Start(absl::Time now);
   /// It has lost them.
   void Suspend();
+  /// It will not be scheduled for a while.
+  void Park();
+  bool ever_parked() const { return ever_parked_; }
   /// After a step that gave it a token: the time since the one before, unless
-  /// it was suspended meanwhile.
+  /// it was suspended or parked meanwhile.
   std::optional<absl::Duration> TakeTokenGap(absl::Time now);
   /// Since it was started for the first time.
   absl::Duration service_time(absl::Time now) const {
@@ -138,6 +141,7 @@ class Sequence {
   std::optional<absl::Time> last_token_at_;
   int64_t cached_tokens_ = 0;
   int64_t inexact_tokens_ = 0;
+  bool ever_parked_ = false;
   absl::Time started_at_ = absl::InfiniteFuture();
 };
 

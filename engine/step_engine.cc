@@ -120,7 +120,8 @@ absl::Status StepEngine::Admit(const absl::Status& valid,
 }
 
 int64_t StepEngine::AheadOf(int priority) const {
-  return admission_.places() - waiting_.size() + waiting_.Ahead(priority);
+  return admission_.places() - stats_.paused - waiting_.size() +
+         waiting_.Ahead(priority);
 }
 
 uint64_t StepEngine::ChooseSeed() {
@@ -146,10 +147,23 @@ void StepEngine::Cancel(RequestId id) {
   wake_.notify_one();
 }
 
+void StepEngine::SetPaused(RequestId id, bool paused) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (!paused) {
+      paused_.erase(id);
+    } else if (live_.contains(id)) {
+      paused_.insert(id);
+    }
+  }
+  wake_.notify_one();
+}
+
 void StepEngine::Forget(RequestId id) {
   const std::lock_guard lock(mutex_);
   live_.erase(id);
   cancelled_.erase(id);
+  paused_.erase(id);
   if (live_.empty()) idle_.notify_all();
 }
 

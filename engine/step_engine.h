@@ -29,7 +29,8 @@ namespace mlad {
 /// Requests wait in a WaitingQueue until there is a place and room in the cache
 /// for their prompt. When the cache gets too small for what is running, the
 /// youngest of the lowest priority gives its pages back, waits, and begins
-/// again where it was.
+/// again where it was. Before that, those give theirs that hold them without
+/// being computed, because their client does not read.
 class StepEngine final : public Engine {
  public:
   struct Parts {
@@ -47,6 +48,7 @@ class StepEngine final : public Engine {
   absl::StatusOr<RequestId> Score(
       ScoreRequest request, std::shared_ptr<ScoreObserver> observer) override;
   void Cancel(RequestId id) override;
+  void SetPaused(RequestId id, bool paused) override;
   void Drain(absl::Time deadline) override;
   EngineStats stats() const override;
 
@@ -91,12 +93,18 @@ class StepEngine final : public Engine {
   /// The engine's sign of life.
   void BeginRound();
   void EndRound();
-  /// Ends what was cancelled or is past its deadline, waiting or running.
+  /// Ends what was cancelled or is past its deadline, wherever it is.
   void EndStopped();
+  /// Parks what is paused; lets wait what is not any more.
+  void ObeyPauses();
   void BeginWaiting();
   /// Pages for the next token of every generating sequence.
   void MakeRoom();
   void Preempt(Sequence& sequence);
+  /// Pages for a sequence that has its turn; false when it has to wait.
+  bool BeginPages(Sequence& sequence);  // with mutex_
+  /// Takes the pages of the lowest one in rank that holds any without running.
+  bool TakeIdlePages();  // with mutex_
   void Step();
   void RunSpans(Work& work);
   void RunLayers(Work& work);
@@ -116,6 +124,7 @@ class StepEngine final : public Engine {
 
   // Of the engine's thread.
   std::vector<SequencePtr> running_;
+  std::vector<SequencePtr> parked_;  // paused; some still have their pages
   SequencePages pages_;
   Scheduler scheduler_;
   GapBudget budget_;
@@ -129,6 +138,7 @@ class StepEngine final : public Engine {
   AdmissionControl admission_;           // of what waits, runs or is in between
   absl::flat_hash_set<RequestId> live_;  // not yet forgotten
   absl::flat_hash_set<RequestId> cancelled_;
+  absl::flat_hash_set<RequestId> paused_;
   RequestId next_id_ = 1;
   std::mt19937_64 seeds_;
   bool draining_ = false;

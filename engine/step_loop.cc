@@ -10,8 +10,9 @@
 namespace mlad {
 namespace {
 
-// How often a request at the head of the queue tries again when it waits for
-// pages that no sequence of this engine holds.
+// How often deadlines of paused requests are looked at when nothing runs, and a
+// request at the head of the queue tries again when it waits for pages that no
+// sequence of this engine holds.
 constexpr std::chrono::milliseconds kRetryInterval(10);
 
 }  // namespace
@@ -21,6 +22,7 @@ void StepEngine::Run() {
   while (WaitForWork()) {
     BeginRound();
     EndStopped();
+    ObeyPauses();
     BeginWaiting();
     MakeRoom();
     if (!running_.empty()) Step();
@@ -42,7 +44,7 @@ void StepEngine::EndRound() {
 bool StepEngine::WaitForWork() {
   std::unique_lock lock(mutex_);
   if (!running_.empty()) return !stopping_;
-  if (blocked_) {
+  if (blocked_ || !parked_.empty()) {
     wake_.wait_for(lock, kRetryInterval);
   } else {
     wake_.wait(lock, [this] { return stopping_ || !waiting_.empty(); });
@@ -66,9 +68,33 @@ void StepEngine::EndStopped() {
       std::erase(sequences, nullptr);
     };
     end_stopped(running_);
+    end_stopped(parked_);
     end_stopped(waiting_.sequences());
   }
   End(std::move(ended), now);
+}
+
+void StepEngine::ObeyPauses() {
+  const std::lock_guard lock(mutex_);
+  for (SequencePtr& sequence : parked_) {
+    if (!paused_.contains(sequence->id())) waiting_.Add(std::move(sequence));
+  }
+  std::erase(parked_, nullptr);
+  if (paused_.empty()) return;
+  const auto park = [this](std::vector<SequencePtr>& sequences) {
+    for (SequencePtr& sequence : sequences) {
+      if (!paused_.contains(sequence->id())) continue;
+      // What is half computed is computed first.
+      if (partial_.has_value() && partial_->sequence == sequence.get())
+        continue;
+      scheduler_.Remove(sequence.get());
+      sequence->Park();
+      parked_.push_back(std::move(sequence));
+    }
+    std::erase(sequences, nullptr);
+  };
+  park(running_);
+  park(waiting_.sequences());
 }
 
 void StepEngine::BeginWaiting() {
@@ -78,17 +104,44 @@ void StepEngine::BeginWaiting() {
          static_cast<int64_t>(running_.size()) < options_.max_sequences) {
     Sequence& next = waiting_.Next(running_);
     const bool is_new = !next.ever_started();
-    // Each of those that run may soon need a page.
-    if (!pages_.Begin(next, static_cast<int64_t>(running_.size()))) {
-      break;  // nobody overtakes, so the first in the queue gets its turn
+    if (next.pages().pages.empty()) {
+      // Nobody overtakes, so that the first in the queue gets its turn.
+      if (!BeginPages(next)) break;
+      next.Start(now);
     }
-    next.Start(now);
     if (is_new) stats_.cached_tokens += next.cached_tokens();
     scheduler_.Add(&next);
     running_.push_back(waiting_.Take(next));
   }
   blocked_ = running_.empty() && !waiting_.empty();
   CountPages();
+}
+
+bool StepEngine::BeginPages(Sequence& sequence) {
+  // Each of those that run may soon need a page.
+  while (!pages_.Begin(sequence, static_cast<int64_t>(running_.size()))) {
+    if (!TakeIdlePages()) return false;
+  }
+  return true;
+}
+
+bool StepEngine::TakeIdlePages() {
+  Sequence* lowest = nullptr;
+  const auto look = [&](const std::vector<SequencePtr>& sequences) {
+    for (const SequencePtr& sequence : sequences) {
+      if (sequence->pages().pages.empty()) continue;
+      if (lowest == nullptr || Outranks(*lowest, *sequence)) {
+        lowest = sequence.get();
+      }
+    }
+  };
+  look(parked_);
+  look(waiting_.sequences());
+  if (lowest == nullptr) return false;
+  pages_.Release(*lowest);
+  lowest->Suspend();
+  ++stats_.preemptions;
+  return true;
 }
 
 void StepEngine::MakeRoom() {
@@ -102,6 +155,10 @@ void StepEngine::MakeRoom() {
   for (Sequence* const sequence : generating) {
     while (!sequence->pages().pages.empty() &&
            !pages_.Extend(*sequence, sequence->position() + 1)) {
+      {
+        const std::lock_guard lock(mutex_);
+        if (TakeIdlePages()) continue;
+      }
       Preempt(
           **std::max_element(running_.begin(), running_.end(),
                              [](const SequencePtr& a, const SequencePtr& b) {
@@ -255,6 +312,7 @@ void StepEngine::CountWork(const Work& work) {
 
 void StepEngine::CountPages() {
   stats_.running = static_cast<int64_t>(running_.size());
+  stats_.paused = static_cast<int64_t>(parked_.size());
   stats_.cached_pages = pages_.evictable_pages();
   stats_.evicted_pages = pages_.evictions();
 }
@@ -272,7 +330,7 @@ void StepEngine::End(std::vector<Ended> ended, absl::Time now) {
     CountPages();
     for (const Ended& one : ended) {
       admission_.GivePlaceBack(one.sequence->client());
-      if (one.sequence->ever_started()) {
+      if (one.sequence->ever_started() && !one.sequence->ever_parked()) {
         admission_.ObserveService(one.sequence->service_time(now));
       }
       if (one.ending == Ending::kCancelled) ++stats_.cancelled;

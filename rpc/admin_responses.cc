@@ -58,6 +58,7 @@ void FillEngineStats(const EngineStats& stats, v1::EngineStats& out) {
   out.set_expected_wait_ms(absl::ToDoubleMilliseconds(stats.expected_wait));
   out.set_max_running(stats.max_sequences);
   out.set_max_queued(stats.max_queued);
+  out.set_paused(stats.paused);
 }
 
 /// `cached_pages`: as the engine has told a moment before.

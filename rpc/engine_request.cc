@@ -11,6 +11,7 @@ void EngineRequest::Submitted(Engine& engine, RequestId id) {
     engine_ = &engine;
     id_ = id;
     cancel = cancelled_;
+    if (paused_) engine.SetPaused(id, true);
   }
   if (cancel) engine.Cancel(id);
 }
@@ -24,6 +25,13 @@ void EngineRequest::Cancel() {
     engine = engine_;
   }
   if (engine != nullptr) engine->Cancel(id_);
+}
+
+void EngineRequest::SetPaused(bool paused) {
+  // Under the lock: of two calls the later one counts in the engine, too.
+  const std::lock_guard lock(mutex_);
+  paused_ = paused;
+  if (engine_ != nullptr) engine_->SetPaused(id_, paused);
 }
 
 bool EngineRequest::cancelled() const {

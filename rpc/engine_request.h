@@ -13,11 +13,12 @@
 namespace mlad {
 
 /// A client may cancel before the engine has given the request its id; then it
-/// is cancelled as soon as the id is known. Thread-safe.
+/// is cancelled as soon as the id is known, and so for pauses. Thread-safe.
 class EngineRequest {
  public:
   void Submitted(Engine& engine, RequestId id);
   void Cancel();
+  void SetPaused(bool paused);
   bool cancelled() const;
 
  private:
@@ -25,6 +26,7 @@ class EngineRequest {
   Engine* engine_ = nullptr;
   RequestId id_ = 0;
   bool cancelled_ = false;
+  bool paused_ = false;
 };
 
 /// The deadline that the client set, or the infinite future.

@@ -2,8 +2,6 @@
 
 #include <utility>
 
-#include "absl/strings/str_cat.h"
-
 #include "base/status.h"
 #include "rpc/client_limits.h"
 #include "rpc/response_building.h"
@@ -41,20 +39,13 @@ absl::Status GenerationCall::SubmitOrError() {
 }
 
 void GenerationCall::OnPromptProgress(int64_t done, int64_t total) {
-  // If there is no room for it, nobody misses it.
   Send(SerializeMessage(ProgressResponse(done, total)),
        MessageKind::kReplaceable);
 }
 
 void GenerationCall::OnToken(const TokenEvent& event) {
-  const v1::GenerateResponse response =
-      TokenResponse(event, with_logprobs_, params_.ticket.model().tokenizer());
-  if (Send(SerializeMessage(response))) return;
-  engine_request_.Cancel();
-  End(absl::ResourceExhaustedError(
-      absl::StrCat("the client reads too slowly: ", params_.max_unread_bytes,
-                   " bytes of its answer are waiting; read faster or ask for "
-                   "fewer logprobs")));
+  Send(SerializeMessage(TokenResponse(event, with_logprobs_,
+                                      params_.ticket.model().tokenizer())));
 }
 
 void GenerationCall::OnFinish(const absl::StatusOr<FinishEvent>& result) {

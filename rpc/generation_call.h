@@ -21,7 +21,8 @@ using GenerationReader = absl::StatusOr<GenerationRequest> (*)(
     const grpc::ByteBuffer& bytes, const ServedModel& model);
 
 /// The engine's delivery thread hands over events; they wait in the stream for
-/// a client that reads slowly, up to `max_unread_bytes`.
+/// a client that reads slowly. When more than `max_unread_bytes` wait, the
+/// engine pauses until it has read half of them.
 class GenerationCall final : public StreamReactor, public GenerationObserver {
  public:
   struct Params {
@@ -44,6 +45,7 @@ class GenerationCall final : public StreamReactor, public GenerationObserver {
 
  private:
   void OnClientGone() override { engine_request_.Cancel(); }
+  void OnBehind(bool behind) override { engine_request_.SetPaused(behind); }
   void OnCallDone() override { params_.ticket.Release(); }
   absl::Status SubmitOrError();
   /// How the call ends after the engine has finished normally or stopped.

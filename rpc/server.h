@@ -42,11 +42,11 @@ struct ServerOptions {
   int64_t max_tokens = 0;
   /// Larger requests are refused with RESOURCE_EXHAUSTED.
   int max_request_bytes = 64 << 20;
-  /// Answers of one stream that wait for a client which reads slowly. A client
-  /// that falls further behind loses its request with RESOURCE_EXHAUSTED:
-  /// computing does not wait for readers. Progress messages are the first to
-  /// go: only the latest one is kept.
-  int64_t max_unread_bytes = int64_t{4} << 20;
+  /// Messages of one stream that wait for a client which reads slowly, apart
+  /// from what gRPC has taken over. Beyond that its request pauses until it has
+  /// read half of them; nothing is lost but messages of progress, of which the
+  /// latest one counts.
+  int64_t max_unread_bytes = int64_t{64} << 10;
 };
 
 /// States: loading (from Start), serving (from SetModel), draining (from

@@ -19,23 +19,41 @@ StreamReactor* StreamReactor::Refuse(const absl::Status& status) {
   return StartCall(std::move(reactor));
 }
 
-bool StreamReactor::Send(grpc::ByteBuffer message, MessageKind kind) {
+void StreamReactor::Send(grpc::ByteBuffer message, MessageKind kind) {
   const auto bytes = static_cast<int64_t>(message.Length());
   {
     const std::lock_guard lock(mutex_);
-    if (client_gone_ || end_.has_value()) return true;
+    if (client_gone_ || end_.has_value()) return;
     const size_t in_flight = busy_ ? 1 : 0;
     if (kind == MessageKind::kReplaceable && waiting_.size() > in_flight &&
         waiting_.back().kind == MessageKind::kReplaceable) {
       waiting_bytes_ -= static_cast<int64_t>(waiting_.back().bytes.Length());
       waiting_.pop_back();
     }
-    if (waiting_bytes_ + bytes > max_unread_bytes_) return false;
+    if (behind_ && kind == MessageKind::kReplaceable) return;
     waiting_bytes_ += bytes;
     waiting_.push_back({std::move(message), kind});
+    UpdateBehind();
   }
   Advance();
-  return true;
+  TellBehind();
+}
+
+void StreamReactor::UpdateBehind() {
+  behind_ =
+      waiting_bytes_ > (behind_ ? max_unread_bytes_ / 2 : max_unread_bytes_);
+}
+
+void StreamReactor::TellBehind() {
+  const std::lock_guard telling(tell_mutex_);
+  bool behind = false;
+  {
+    const std::lock_guard lock(mutex_);
+    behind = behind_;
+  }
+  if (behind == told_behind_) return;
+  told_behind_ = behind;
+  OnBehind(behind);
 }
 
 void StreamReactor::End(const absl::Status& status) {
@@ -94,8 +112,10 @@ void StreamReactor::OnWriteDone(bool ok) {
       waiting_.clear();
       waiting_bytes_ = 0;
     }
+    UpdateBehind();
   }
   Advance();
+  TellBehind();
 }
 
 void StreamReactor::OnDone() {

@@ -21,7 +21,8 @@ namespace mlad {
 class StreamReactor : public grpc::ServerWriteReactor<grpc::ByteBuffer>,
                       public std::enable_shared_from_this<StreamReactor> {
  public:
-  /// Messages of `max_unread_bytes` may wait for the client.
+  /// A client is behind from when more than `max_unread_bytes` wait for it
+  /// until half of that or less does.
   explicit StreamReactor(int64_t max_unread_bytes)
       : max_unread_bytes_(max_unread_bytes) {}
 
@@ -33,15 +34,16 @@ class StreamReactor : public grpc::ServerWriteReactor<grpc::ByteBuffer>,
  protected:
   enum class MessageKind : uint8_t {
     kKeep,
-    kReplaceable,  // a later one takes its place while it waits
+    kReplaceable,  // a later one takes its place while it waits; dropped for
+                   // a client that is behind
   };
 
-  /// False, and the message is dropped, when too much waits already. Dropped
-  /// silently after End or when the client is gone.
-  bool Send(grpc::ByteBuffer message, MessageKind kind = MessageKind::kKeep);
+  /// Whoever sends is to stop when OnBehind says so: what comes nevertheless is
+  /// kept. Dropped after End or when the client is gone.
+  void Send(grpc::ByteBuffer message, MessageKind kind = MessageKind::kKeep);
   /// Ends the call after the messages so far. The first status counts.
   void End(const absl::Status& status);
-  /// Sends `message` even if too much waits, then ends the call.
+  /// Sends `message`, then ends the call.
   void SendLastAndEnd(grpc::ByteBuffer message, const absl::Status& status);
   /// Nothing waits and nothing is being written.
   bool AllWritten() const;
@@ -49,6 +51,9 @@ class StreamReactor : public grpc::ServerWriteReactor<grpc::ByteBuffer>,
   /// The client cancelled, its deadline passed, or it is gone. The call still
   /// needs its End.
   virtual void OnClientGone() {}
+  /// The client has fallen behind, or is not any more. One call at a time, on
+  /// any thread; the last one tells how it is.
+  virtual void OnBehind(bool /*behind*/) {}
   /// The call is over; nothing of the server may be used after this.
   virtual void OnCallDone() {}
 
@@ -63,15 +68,21 @@ class StreamReactor : public grpc::ServerWriteReactor<grpc::ByteBuffer>,
   void OnDone() final;
   /// Starts the next operation unless one is in flight.
   void Advance();
+  /// After a change of waiting_bytes_. With mutex_.
+  void UpdateBehind();
+  void TellBehind();
 
   const int64_t max_unread_bytes_;
   std::shared_ptr<StreamReactor> self_;  // until OnDone
   mutable std::mutex mutex_;
   std::deque<Message> waiting_;  // the first one may be in flight
   int64_t waiting_bytes_ = 0;
+  bool behind_ = false;
   bool busy_ = false;  // a write, or at last Finish, was started
   bool client_gone_ = false;
   std::optional<absl::Status> end_;
+  std::mutex tell_mutex_;  // before mutex_; of what follows
+  bool told_behind_ = false;
 };
 
 }  // namespace mlad

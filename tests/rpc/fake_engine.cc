@@ -1,5 +1,6 @@
 #include "tests/rpc/fake_engine.h"
 
+#include <algorithm>
 #include <chrono>
 #include <utility>
 
@@ -82,6 +83,23 @@ void FakeEngine::Cancel(RequestId id) {
   changed_.notify_all();
 }
 
+void FakeEngine::SetPaused(RequestId id, bool paused) {
+  const std::lock_guard lock(mutex_);
+  const auto found = active_.find(id);
+  if (found != active_.end()) found->second->paused = paused;
+  changed_.notify_all();
+}
+
+int64_t FakeEngine::WaitForPaused(int64_t count) {
+  return WaitFor(
+      [this] {
+        return std::count_if(
+            active_.begin(), active_.end(),
+            [](const auto& active) { return active.second->paused; });
+      },
+      count);
+}
+
 void FakeEngine::Drain(absl::Time deadline) {
   std::unique_lock lock(mutex_);
   draining_ = true;
@@ -147,6 +165,7 @@ bool FakeEngine::Step(Active& active, bool cancelled) {
   if (!cancelled && !late && token < script.tokens.size()) {
     active.observer->OnToken(script.tokens[token]);
     ++active.completion_tokens;
+    ++completion_tokens_;
     ++active.position;
     if (script.endless && token + 1 == script.tokens.size()) {
       active.position = script.prompt_progress.size();
@@ -177,7 +196,13 @@ void FakeEngine::Run() {
     if (active_.empty()) return;
     std::vector<Turn> turns;
     for (auto& [id, active] : active_) {
-      turns.push_back({id, active.get(), active->cancelled || stopping_});
+      const bool cancelled = active->cancelled || stopping_;
+      if (active->paused && !cancelled) continue;
+      turns.push_back({id, active.get(), cancelled});
+    }
+    if (turns.empty()) {
+      changed_.wait_for(lock, std::chrono::milliseconds(1));
+      continue;
     }
     lock.unlock();
     std::vector<RequestId> finished;

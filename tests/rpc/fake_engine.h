@@ -2,6 +2,7 @@
 // turn, on a thread of its own.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
@@ -43,17 +44,22 @@ class FakeEngine final : public Engine {
   absl::StatusOr<RequestId> Score(
       ScoreRequest request, std::shared_ptr<ScoreObserver> observer) override;
   void Cancel(RequestId id) override;
+  void SetPaused(RequestId id, bool paused) override;
   void Drain(absl::Time deadline) override;
   EngineStats stats() const override;
 
   /// The latest one that arrived.
   GenerationRequest last_request() const;
   ScoreRequest last_score_request() const;
+  /// That were handed to observers, of all requests since the start.
+  int64_t completion_tokens() const { return completion_tokens_; }
   /// Requests since the start that were accepted, and that were stopped by
   /// Cancel (not by Drain). Both wait until there are `count` or a generous
   /// time has passed.
   int64_t WaitForAccepted(int64_t count);
   int64_t WaitForCancelled(int64_t count);
+  /// Until so many are paused, or a generous time has passed; returns how many.
+  int64_t WaitForPaused(int64_t count);
 
  private:
   struct Active {
@@ -64,18 +70,20 @@ class FakeEngine final : public Engine {
     size_t position = 0;  // progress messages, then tokens
     absl::Time deadline = absl::InfiniteFuture();
     bool cancelled = false;
+    bool paused = false;
     int64_t prompt_tokens = 0;
     int64_t completion_tokens = 0;
   };
 
   void Run();
   /// Delivers one event. False: it was the last one.
-  static bool Step(Active& active, bool cancelled);
+  bool Step(Active& active, bool cancelled);
   static bool StepScore(Active& active, bool cancelled);
   absl::StatusOr<RequestId> Add(std::unique_ptr<Active> active);
   int64_t WaitFor(const std::function<int64_t()>& value, int64_t least);
 
   const absl::Duration pause_;
+  std::atomic<int64_t> completion_tokens_ = 0;
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   Scripter scripter_;
