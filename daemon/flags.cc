@@ -151,6 +151,12 @@ void AddServeOptions(CLI::App& serve, ServeOptions& options) {
       ->check(CLI::Range(0.0, 3600000.0))
       ->capture_default_str();
   serve
+      .add_option("--reader-timeout-s", options.reader_timeout_s,
+                  "Seconds that a client may read nothing of an answer that "
+                  "waits for it; then its request ends; 0: no limit")
+      ->check(CLI::Range(0.0, 86400.0))
+      ->capture_default_str();
+  serve
       .add_option("--drain-s", options.drain_s,
                   "Seconds that running requests get when the daemon stops")
       ->check(CLI::Range(0.0, 86400.0))

@@ -37,6 +37,7 @@ struct ServeOptions {
   double client_share = 1;         // of both
   int64_t max_tokens = 0;          // of an answer; 0: no limit
   double max_token_gap_ms = 1000;  // 0: none
+  double reader_timeout_s = 600;   // 0: none
   double drain_s = 30;
   /// Under a service manager: memory outlives the process.
   bool keep_memory = true;

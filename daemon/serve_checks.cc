@@ -64,6 +64,9 @@ absl::StatusOr<ServeInputs> CheckServeOptions(const ServeOptions& options,
                           ParseListenAddress(address));
   }
   inputs.server.max_tokens = options.max_tokens;
+  inputs.server.reader_timeout = options.reader_timeout_s > 0
+                                     ? absl::Seconds(options.reader_timeout_s)
+                                     : absl::InfiniteDuration();
   MLAD_RETURN_IF_ERROR(AddSecurity(options, inputs));
   MLAD_ASSIGN_OR_RETURN(inputs.source, OpenModel(options.model, header_only));
   return inputs;

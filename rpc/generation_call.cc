@@ -10,7 +10,7 @@
 namespace mlad {
 
 GenerationCall::GenerationCall(Params params)
-    : StreamReactor(params.max_unread_bytes), params_(std::move(params)) {}
+    : StreamReactor(params.limits), params_(std::move(params)) {}
 
 void GenerationCall::Submit() {
   const absl::Status status = SubmitOrError();

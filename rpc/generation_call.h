@@ -21,8 +21,7 @@ using GenerationReader = absl::StatusOr<GenerationRequest> (*)(
     const grpc::ByteBuffer& bytes, const ServedModel& model);
 
 /// The engine's delivery thread hands over events; they wait in the stream for
-/// a client that reads slowly. When more than `max_unread_bytes` wait, the
-/// engine pauses until it has read half of them.
+/// a client that reads slowly. While it is behind, its request pauses.
 class GenerationCall final : public StreamReactor, public GenerationObserver {
  public:
   struct Params {
@@ -30,7 +29,7 @@ class GenerationCall final : public StreamReactor, public GenerationObserver {
     const grpc::CallbackServerContext* context = nullptr;  // outlives the call
     const grpc::ByteBuffer* request = nullptr;             // the same
     GenerationReader reader = nullptr;
-    int64_t max_unread_bytes = 0;
+    Limits limits;           // of the stream
     int64_t max_tokens = 0;  // of any client's answer; 0: no limit
   };
   explicit GenerationCall(Params params);
@@ -46,6 +45,7 @@ class GenerationCall final : public StreamReactor, public GenerationObserver {
  private:
   void OnClientGone() override { engine_request_.Cancel(); }
   void OnBehind(bool behind) override { engine_request_.SetPaused(behind); }
+  void OnReaderStuck() override { params_.context->TryCancel(); }
   void OnCallDone() override { params_.ticket.Release(); }
   absl::Status SubmitOrError();
   /// How the call ends after the engine has finished normally or stopped.

@@ -1,6 +1,5 @@
 #include "rpc/health_service.h"
 
-#include <limits>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -53,7 +52,7 @@ absl::StatusOr<grpc::ByteBuffer> AnswerCheck(const ServerState& state,
 class HealthWatch final : public StreamReactor, public PhaseWatcher {
  public:
   HealthWatch(ServerState& state, std::string service)
-      : StreamReactor(std::numeric_limits<int64_t>::max()),
+      : StreamReactor(Limits{}),
         state_(state),
         service_(std::move(service)) {}
 

@@ -19,7 +19,7 @@ StreamReactor* InferenceService::StartGeneration(
                              .context = context,
                              .request = request,
                              .reader = reader,
-                             .max_unread_bytes = max_unread_bytes_,
+                             .limits = limits_,
                              .max_tokens = max_tokens_});
   if (!queue_.TryPush([call] { call->Submit(); })) {
     return StreamReactor::Refuse(WorkQueue::FullError());

@@ -11,6 +11,7 @@
 
 #include "rpc/generation_call.h"
 #include "rpc/server_state.h"
+#include "rpc/stream_reactor.h"
 #include "rpc/unary_call.h"
 #include "rpc/work_queue.h"
 
@@ -27,12 +28,12 @@ using RawInferenceService = v1::Inference::WithRawCallbackMethod_Generate<
 class InferenceService final : public RawInferenceService {
  public:
   /// state and queue outlive the service.
-  /// `max_tokens`: of an answer; 0: no limit.
+  /// `limits`: of each stream. `max_tokens`: of an answer; 0: no limit.
   InferenceService(ServerState& state, WorkQueue& queue,
-                   int64_t max_unread_bytes, int64_t max_tokens)
+                   const StreamReactor::Limits& limits, int64_t max_tokens)
       : state_(state),
         queue_(queue),
-        max_unread_bytes_(max_unread_bytes),
+        limits_(limits),
         max_tokens_(max_tokens) {}
 
   grpc::ServerWriteReactor<grpc::ByteBuffer>* Generate(
@@ -62,7 +63,7 @@ class InferenceService final : public RawInferenceService {
 
   ServerState& state_;
   WorkQueue& queue_;
-  const int64_t max_unread_bytes_;
+  const StreamReactor::Limits limits_;
   const int64_t max_tokens_;
 };
 

@@ -81,7 +81,9 @@ struct Server::Impl {
       : addresses(options.addresses),
         state(options.daemon_version, options.max_connections),
         queue(options.request_threads, options.max_waiting_requests),
-        inference(state, queue, options.max_unread_bytes, options.max_tokens),
+        inference(state, queue,
+                  {options.max_unread_bytes, options.reader_timeout},
+                  options.max_tokens),
         admin(state),
         health(state) {
     state.access().SetRules(options.access);

@@ -47,6 +47,9 @@ struct ServerOptions {
   /// read half of them; nothing is lost but messages of progress, of which the
   /// latest one counts.
   int64_t max_unread_bytes = int64_t{64} << 10;
+  /// A stream from which its client takes nothing for so long, though there is
+  /// more than that or the end, is cancelled.
+  absl::Duration reader_timeout = absl::Minutes(10);
 };
 
 /// States: loading (from Start), serving (from SetModel), draining (from

@@ -1,6 +1,5 @@
 #include "rpc/stats_watch.h"
 
-#include <limits>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -44,9 +43,7 @@ StreamReactor* StatsWatch::Start(ServerState& state,
 }
 
 StatsWatch::StatsWatch(ServerState& state, absl::Duration interval)
-    : StreamReactor(std::numeric_limits<int64_t>::max()),
-      state_(state),
-      interval_(interval) {}
+    : StreamReactor(Limits{}), state_(state), interval_(interval) {}
 
 void StatsWatch::SendStats() {
   if (AllWritten()) Send(SerializeMessage(MakeStats(state_)));

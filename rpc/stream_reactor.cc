@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "absl/time/clock.h"
+
 #include "rpc/status_mapping.h"
 
 namespace mlad {
@@ -14,7 +16,7 @@ StreamReactor* StreamReactor::StartCall(
 }
 
 StreamReactor* StreamReactor::Refuse(const absl::Status& status) {
-  auto reactor = std::make_shared<StreamReactor>(0);
+  auto reactor = std::make_shared<StreamReactor>(Limits{});
   reactor->End(status);
   return StartCall(std::move(reactor));
 }
@@ -40,20 +42,53 @@ void StreamReactor::Send(grpc::ByteBuffer message, MessageKind kind) {
 }
 
 void StreamReactor::UpdateBehind() {
-  behind_ =
-      waiting_bytes_ > (behind_ ? max_unread_bytes_ / 2 : max_unread_bytes_);
+  const int64_t most = limits_.max_unread_bytes;
+  behind_ = waiting_bytes_ > (behind_ ? most / 2 : most);
 }
 
 void StreamReactor::TellBehind() {
-  const std::lock_guard telling(tell_mutex_);
-  bool behind = false;
+  {
+    const std::lock_guard telling(tell_mutex_);
+    bool behind = false;
+    {
+      const std::lock_guard lock(mutex_);
+      behind = behind_;
+    }
+    if (behind == told_behind_) return;
+    told_behind_ = behind;
+    OnBehind(behind);
+  }
+  WatchReader();
+}
+
+void StreamReactor::WatchReader() {
+  // Set without the lock: it may run other alarms' callbacks.
+  const auto alarm = std::make_shared<grpc::Alarm>();
   {
     const std::lock_guard lock(mutex_);
-    behind = behind_;
+    const bool lags = !waiting_.empty() && (behind_ || end_.has_value());
+    if (!lags || reader_alarm_ != nullptr ||
+        limits_.reader_timeout == absl::InfiniteDuration()) {
+      return;
+    }
+    reader_alarm_ = alarm;
+    writes_at_alarm_ = writes_;
   }
-  if (behind == told_behind_) return;
-  told_behind_ = behind;
-  OnBehind(behind);
+  alarm->Set(absl::ToChronoTime(absl::Now() + limits_.reader_timeout),
+             [self = shared_from_this()](bool expired) {
+               if (expired) self->OnReaderAlarm();
+             });
+}
+
+void StreamReactor::OnReaderAlarm() {
+  std::shared_ptr<grpc::Alarm> expired;
+  bool stuck = false;
+  {
+    const std::lock_guard lock(mutex_);
+    expired = std::move(reader_alarm_);
+    stuck = !waiting_.empty() && writes_ == writes_at_alarm_;
+  }
+  stuck ? OnReaderStuck() : WatchReader();
 }
 
 void StreamReactor::End(const absl::Status& status) {
@@ -63,6 +98,7 @@ void StreamReactor::End(const absl::Status& status) {
     end_ = status;
   }
   Advance();
+  WatchReader();
 }
 
 void StreamReactor::SendLastAndEnd(grpc::ByteBuffer message,
@@ -77,6 +113,7 @@ void StreamReactor::SendLastAndEnd(grpc::ByteBuffer message,
     }
   }
   Advance();
+  WatchReader();
 }
 
 bool StreamReactor::AllWritten() const {
@@ -105,6 +142,7 @@ void StreamReactor::OnWriteDone(bool ok) {
   {
     const std::lock_guard lock(mutex_);
     busy_ = false;
+    ++writes_;
     waiting_bytes_ -= static_cast<int64_t>(waiting_.front().bytes.Length());
     waiting_.pop_front();
     if (!ok) {
@@ -114,12 +152,18 @@ void StreamReactor::OnWriteDone(bool ok) {
     }
     UpdateBehind();
   }
+  if (!ok) OnClientGone();
   Advance();
   TellBehind();
 }
 
 void StreamReactor::OnDone() {
   OnCallDone();
+  std::shared_ptr<grpc::Alarm> alarm;  // cancelled by its destructor, unlocked
+  {
+    const std::lock_guard lock(mutex_);
+    alarm = std::move(reader_alarm_);
+  }
   // May be the last owner: nothing after this line.
   const std::shared_ptr<StreamReactor> last = std::move(self_);
 }

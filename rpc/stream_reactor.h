@@ -4,14 +4,17 @@
 
 #include <cstdint>
 #include <deque>
+#include <limits>
 #include <memory>
 #include <mutex>
 #include <optional>
 
+#include <grpcpp/alarm.h>
 #include <grpcpp/support/byte_buffer.h>
 #include <grpcpp/support/server_callback.h>
 
 #include "absl/status/status.h"
+#include "absl/time/time.h"
 
 namespace mlad {
 
@@ -21,10 +24,15 @@ namespace mlad {
 class StreamReactor : public grpc::ServerWriteReactor<grpc::ByteBuffer>,
                       public std::enable_shared_from_this<StreamReactor> {
  public:
-  /// A client is behind from when more than `max_unread_bytes` wait for it
-  /// until half of that or less does.
-  explicit StreamReactor(int64_t max_unread_bytes)
-      : max_unread_bytes_(max_unread_bytes) {}
+  struct Limits {
+    /// A client is behind from when more than this waits for it until half of
+    /// that or less does.
+    int64_t max_unread_bytes = std::numeric_limits<int64_t>::max();
+    /// A client that is behind, or has not read the end, and takes nothing for
+    /// as long as this (at most twice as long) is stuck.
+    absl::Duration reader_timeout = absl::InfiniteDuration();
+  };
+  explicit StreamReactor(const Limits& limits) : limits_(limits) {}
 
   /// What a service method returns.
   static StreamReactor* StartCall(std::shared_ptr<StreamReactor> reactor);
@@ -49,11 +57,13 @@ class StreamReactor : public grpc::ServerWriteReactor<grpc::ByteBuffer>,
   bool AllWritten() const;
 
   /// The client cancelled, its deadline passed, or it is gone. The call still
-  /// needs its End.
+  /// needs its End. May be called twice.
   virtual void OnClientGone() {}
   /// The client has fallen behind, or is not any more. One call at a time, on
   /// any thread; the last one tells how it is.
   virtual void OnBehind(bool /*behind*/) {}
+  /// The client is stuck: the call is to be cancelled.
+  virtual void OnReaderStuck() {}
   /// The call is over; nothing of the server may be used after this.
   virtual void OnCallDone() {}
 
@@ -71,13 +81,19 @@ class StreamReactor : public grpc::ServerWriteReactor<grpc::ByteBuffer>,
   /// After a change of waiting_bytes_. With mutex_.
   void UpdateBehind();
   void TellBehind();
+  /// Sets the alarm, if there is to be one.
+  void WatchReader();
+  void OnReaderAlarm();
 
-  const int64_t max_unread_bytes_;
+  const Limits limits_;
   std::shared_ptr<StreamReactor> self_;  // until OnDone
   mutable std::mutex mutex_;
   std::deque<Message> waiting_;  // the first one may be in flight
   int64_t waiting_bytes_ = 0;
   bool behind_ = false;
+  int64_t writes_ = 0;                         // done
+  std::shared_ptr<grpc::Alarm> reader_alarm_;  // the next one
+  int64_t writes_at_alarm_ = 0;                // when it was set
   bool busy_ = false;  // a write, or at last Finish, was started
   bool client_gone_ = false;
   std::optional<absl::Status> end_;

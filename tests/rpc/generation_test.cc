@@ -287,5 +287,60 @@ TEST_F(SlowReader, GoingAwayItFreesItsRequest) {
   EXPECT_EQ(engine().WaitForCancelled(1), 1);
 }
 
+class StuckReader : public ServerFixture {
+ protected:
+  static ServerOptions Options() {
+    ServerOptions options = LoopbackOptions();
+    options.reader_timeout = absl::Milliseconds(200);
+    return options;
+  }
+  StuckReader() : ServerFixture(Options(), absl::ZeroDuration()) {}
+
+  /// Of a client that reads nothing behind the first of `tokens` messages of a
+  /// KiB each until the engine has nothing left to do for it.
+  absl::Status ReadOneOf(size_t tokens) {
+    engine().SetScript([tokens](const GenerationRequest&) {
+      FakeScript script = FakeServedModel::Say(std::string(tokens, 'x'));
+      for (TokenEvent& event : script.tokens) event.text.assign(1 << 10, 'x');
+      return script;
+    });
+    bool first = true;
+    return client().Generate(GenerateText("p"), [&](const auto&) {
+      if (!std::exchange(first, false)) return true;
+      const absl::Time patience = absl::Now() + absl::Seconds(20);
+      while (engine().stats().running > 0 && absl::Now() < patience) {
+        absl::SleepFor(absl::Milliseconds(5));
+      }
+      absl::SleepFor(absl::Seconds(1));
+      return true;
+    });
+  }
+};
+
+TEST_F(StuckReader, IsCutOff) {
+  EXPECT_EQ(ReadOneOf(1 << 14).code(), absl::StatusCode::kCancelled);
+  EXPECT_EQ(engine().WaitForCancelled(1), 1);
+}
+
+TEST_F(StuckReader, WhoReadsIsNotHoweverSlowly) {
+  engine().SetScript([](const GenerationRequest&) {
+    FakeScript script = FakeServedModel::Say(std::string(1000, 'x'));
+    for (TokenEvent& event : script.tokens) event.text.assign(1 << 10, 'x');
+    return script;
+  });
+  const absl::Time begin = absl::Now();
+  const absl::Status status =
+      client().Generate(GenerateText("p"), [&](const auto&) {
+        absl::SleepFor(absl::Milliseconds(1));
+        return true;
+      });
+  EXPECT_TRUE(status.ok()) << status;
+  EXPECT_GT(absl::Now() - begin, absl::Milliseconds(1000));
+}
+
+TEST_F(StuckReader, ShortAnswersFitIntoTheConnection) {
+  EXPECT_TRUE(ReadOneOf(8).ok());
+}
+
 }  // namespace
 }  // namespace mlad
