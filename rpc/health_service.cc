@@ -52,9 +52,7 @@ absl::StatusOr<grpc::ByteBuffer> AnswerCheck(const ServerState& state,
 class HealthWatch final : public StreamReactor, public PhaseWatcher {
  public:
   HealthWatch(ServerState& state, std::string service)
-      : StreamReactor(Limits{}),
-        state_(state),
-        service_(std::move(service)) {}
+      : StreamReactor(Limits{}), state_(state), service_(std::move(service)) {}
 
   void OnPhaseChange() override {
     const std::lock_guard lock(mutex_);
