@@ -39,9 +39,10 @@ AbsorbedScratch LayOut(const AbsorbedShape& shape, BumpAllocator& memory) {
   scratch.state.peak = memory.Take<float>(pairs);
   scratch.state.sum = memory.Take<float>(pairs);
   scratch.state.out = memory.Take<float>(pairs * shape.kv_lora_rank);
-  scratch.queries.high = memory.Take<uint8_t>(pairs * shape.row_elements());
-  scratch.queries.low = memory.Take<uint8_t>(pairs * shape.row_elements());
+  scratch.queries.codes = memory.Take<uint8_t>(pairs * shape.row_elements());
   scratch.queries.scale = memory.Take<float>(pairs);
+  scratch.queries.tail_scale = memory.Take<float>(pairs);
+  scratch.queries.tail_begin = shape.kv_lora_rank;
   scratch.values = memory.Take<int8_t>(kMaxCodedPositions * shape.kv_lora_rank);
   scratch.value_scales = memory.Take<float>(kMaxCodedPositions);
   return scratch;

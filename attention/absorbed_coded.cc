@@ -53,9 +53,9 @@ QueryCodes CodesOfRow(const AbsorbedPass& pass, const AbsorbedUnit& unit,
                       const AbsorbedScratch& scratch, int64_t row) {
   const int64_t heads = (row - unit.rows.begin) *
                         QueryCodeBlocks(unit.head_count()) * kCodeQueries;
-  const int64_t codes = heads * pass.shape.row_elements();
-  return {scratch.queries.high + codes, scratch.queries.low + codes,
-          scratch.queries.scale + heads};
+  return {scratch.queries.codes + heads * pass.shape.row_elements(),
+          scratch.queries.scale + heads, scratch.queries.tail_scale + heads,
+          scratch.queries.tail_begin};
 }
 
 bool SameQueries(const AbsorbedUnit& a, const AbsorbedUnit& b) {

@@ -18,7 +18,7 @@ int64_t RoundUp(int64_t n, int64_t unit) {
 
 QueryCodes TakeCodes(int64_t vectors, int64_t columns, BumpAllocator& memory) {
   QueryCodes codes;
-  codes.high = memory.Take<uint8_t>(vectors * columns);
+  codes.codes = memory.Take<uint8_t>(vectors * columns);
   codes.scale = memory.Take<float>(vectors);
   return codes;
 }
@@ -27,7 +27,7 @@ QueryCodes TakeCodes(int64_t vectors, int64_t columns, BumpAllocator& memory) {
 QueryCodes Advance(const QueryCodes& codes, int64_t first, int64_t columns) {
   MLAD_DCHECK(first % kCodeQueries == 0);
   QueryCodes rest;
-  rest.high = codes.high + first * columns;
+  rest.codes = codes.codes + first * columns;
   rest.scale = codes.scale + first;
   return rest;
 }

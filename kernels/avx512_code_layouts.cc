@@ -94,58 +94,42 @@ void StoreCodes(__m512i codes, uint8_t* out) {
   }
 }
 
-/// Codes of one vector of a block, which starts at `high` and `low`.
-template <bool kWide>
-void EncodeVector(const float* x, int64_t columns, float inverse, uint8_t* high,
-                  uint8_t* low) {
-  for (int64_t c = 0; c < columns; c += 16) {
-    const __m512i codes = _mm512_cvtps_epi32(
-        _mm512_mul_ps(_mm512_loadu_ps(x + c), _mm512_set1_ps(inverse)));
-    if constexpr (kWide) {
-      const __m512i all = _mm512_add_epi32(codes, _mm512_set1_epi32(32768));
-      StoreCodes(_mm512_srli_epi32(all, 8), high + c * kCodeQueries);
-      StoreCodes(all, low + c * kCodeQueries);
-    } else {
-      StoreCodes(_mm512_add_epi32(codes, _mm512_set1_epi32(128)),
-                 high + c * kCodeQueries);
+/// Columns of one vector, `count` of them at `x`, or zeros where that is null,
+/// to where the first of them is; returns their scale.
+float EncodePart(const float* x, int64_t count, uint8_t* codes) {
+  const float peak = x == nullptr ? 0.0f : PeakMagnitude<Avx512>(x, count);
+  const bool has_codes = peak >= kSmallestActivation && peak <= kLargestFinite;
+  const __m512i zero = _mm512_set1_epi32(128);
+  if (!has_codes) {
+    for (int64_t c = 0; c < count; c += 16) {
+      StoreCodes(zero, codes + c * kCodeQueries);
     }
+    return peak < kSmallestActivation ? 0.0f : __builtin_nanf("");
   }
-}
-
-/// Codes of a vector of zeros.
-void EncodeZeros(int64_t columns, uint8_t* high, uint8_t* low) {
-  for (int64_t c = 0; c < columns; c += 16) {
-    StoreCodes(_mm512_set1_epi32(128), high + c * kCodeQueries);
-    if (low != nullptr) {
-      StoreCodes(_mm512_setzero_si512(), low + c * kCodeQueries);
-    }
+  const __m512 inverse = _mm512_set1_ps(127.0f / peak);
+  for (int64_t c = 0; c < count; c += 16) {
+    const __m512i numbers =
+        _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_loadu_ps(x + c), inverse));
+    StoreCodes(_mm512_add_epi32(numbers, zero), codes + c * kCodeQueries);
   }
+  return peak / 127.0f;
 }
 
 }  // namespace
 
 void EncodeQueries(const float* x, int64_t vectors, int64_t columns,
                    int64_t x_stride, const QueryCodes& out) noexcept {
-  const bool wide = out.low != nullptr;
-  const float largest = wide ? 32767.0f : 127.0f;
+  const bool has_tail = out.tail_scale != nullptr;
+  const int64_t tail = has_tail ? out.tail_begin : columns;
   for (int64_t i = 0; i < QueryCodeBlocks(vectors) * kCodeQueries; ++i) {
-    const float* row = x + i * x_stride;
-    const float peak = i < vectors ? PeakMagnitude<Avx512>(row, columns) : 0.0f;
-    const bool has_codes =
-        peak >= kSmallestActivation && peak <= kLargestFinite;
-    out.scale[i] = has_codes                    ? peak / largest
-                   : peak < kSmallestActivation ? 0.0f
-                                                : __builtin_nanf("");
-    const int64_t first =
-        i / kCodeQueries * columns * kCodeQueries + i % kCodeQueries * 4;
-    uint8_t* high = out.high + first;
-    uint8_t* low = wide ? out.low + first : nullptr;
-    if (!has_codes) {
-      EncodeZeros(columns, high, low);
-    } else if (wide) {
-      EncodeVector<true>(row, columns, largest / peak, high, low);
-    } else {
-      EncodeVector<false>(row, columns, largest / peak, high, low);
+    const float* row = i < vectors ? x + i * x_stride : nullptr;
+    uint8_t* codes = out.codes + i / kCodeQueries * columns * kCodeQueries +
+                     i % kCodeQueries * 4;
+    out.scale[i] = EncodePart(row, tail, codes);
+    if (has_tail) {
+      out.tail_scale[i] =
+          EncodePart(row == nullptr ? nullptr : row + tail, columns - tail,
+                     codes + tail * kCodeQueries);
     }
   }
 }

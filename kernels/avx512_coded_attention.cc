@@ -48,34 +48,32 @@ __m512i BroadcastCodes(const std::byte* codes) {
   return _mm512_set1_epi32(four);
 }
 
-/// Codes of kBlocks blocks of 16 vectors, [columns / 4, 16, 4] a plane: the two
-/// planes of one block with 16 bits, or one of each block with 8.
-template <int kBlocks, bool kWide>
+/// Columns [first_column, end_column) of kBlocks blocks of 16 vectors, and
+/// their scales.
+template <int kBlocks>
 struct CodeBlocks {
-  static_assert(!kWide || kBlocks == 1);
-  static constexpr int kPlanes = kWide ? 2 : kBlocks;
-  const uint8_t* planes[kPlanes];
+  const uint8_t* codes[kBlocks];  // [columns / 4, 16, 4]
   __m512 scales[kBlocks];
+  int64_t first_column;
+  int64_t end_column;
 
-  CodeBlocks(const QueryCodes& codes, int64_t first, int64_t columns) {
+  /// Of vectors of `columns` columns in all.
+  CodeBlocks(const uint8_t* all, const float* scale, int64_t first_block,
+             int64_t columns, int64_t first, int64_t end)
+      : first_column(first), end_column(end) {
     for (int b = 0; b < kBlocks; ++b) {
-      planes[b] = codes.high + (first + b) * columns * kCodeQueries;
-      scales[b] = _mm512_loadu_ps(codes.scale + (first + b) * kCodeQueries);
+      codes[b] = all + ((first_block + b) * columns + first) * kCodeQueries;
+      scales[b] = _mm512_loadu_ps(scale + (first_block + b) * kCodeQueries);
     }
-    if constexpr (kWide) planes[1] = codes.low + first * columns * kCodeQueries;
   }
 
   /// Products of block b, of the sums over codes of a row with this sum.
-  [[gnu::always_inline]] __m512 Products(const __m512i (&sums)[kPlanes], int b,
+  [[gnu::always_inline]] __m512 Products(__m512i sums, int b,
                                          int32_t row_sum) const {
-    // High bytes are those of numbers + 128.
-    __m512 products = _mm512_cvtepi32_ps(
-        _mm512_sub_epi32(sums[b], _mm512_set1_epi32(128 * row_sum)));
-    if constexpr (kWide) {
-      products = _mm512_fmadd_ps(_mm512_set1_ps(256.0f), products,
-                                 _mm512_cvtepi32_ps(sums[1]));
-    }
-    return _mm512_mul_ps(products, scales[b]);
+    // Codes are those of numbers + 128.
+    const __m512i dots =
+        _mm512_sub_epi32(sums, _mm512_set1_epi32(128 * row_sum));
+    return _mm512_mul_ps(_mm512_cvtepi32_ps(dots), scales[b]);
   }
 };
 
@@ -94,58 +92,69 @@ int32_t SumOfCodes(const std::byte* row, int64_t row_elements,
   return RowSum(row) - _mm512_reduce_add_epi32(behind);
 }
 
-/// sums[r][i] = codes of plane i times those of row r. Meanwhile fetches as
+/// The same of all rows.
+void SumCodes(const CodedRows& rows, int64_t columns, int32_t* sums) {
+  for (int64_t p = 0; p < rows.positions; ++p) {
+    sums[p] = SumOfCodes(rows.Row(p), rows.row_elements, columns);
+  }
+}
+
+/// sums[r][b] = codes of block b times those of row r. Meanwhile fetches as
 /// many bytes from `ahead` on as it reads.
-template <int kRows, int kPlanes>
+template <int kRows, int kBlocks>
 [[gnu::always_inline]] inline void AddCodes(
-    const uint8_t* const (&planes)[kPlanes],
-    const std::byte* const (&rows)[kRows], int64_t columns,
-    const std::byte* ahead, __m512i (&sums)[kRows][kPlanes]) {
+    const CodeBlocks<kBlocks>& blocks, const std::byte* const (&rows)[kRows],
+    const std::byte* ahead, __m512i (&sums)[kRows][kBlocks]) {
 #pragma GCC unroll 8
   for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 2
-    for (int i = 0; i < kPlanes; ++i) sums[r][i] = _mm512_setzero_si512();
+    for (int b = 0; b < kBlocks; ++b) sums[r][b] = _mm512_setzero_si512();
   }
-  for (int64_t g = 0; g < columns / 4; ++g) {
+  const int64_t groups = (blocks.end_column - blocks.first_column) / 4;
+  for (int64_t g = 0; g < groups; ++g) {
     _mm_prefetch(ahead + g * 4 * kRows, _MM_HINT_T1);
-    __m512i codes[kPlanes];
+    __m512i codes[kBlocks];
 #pragma GCC unroll 2
-    for (int i = 0; i < kPlanes; ++i) {
-      codes[i] = _mm512_loadu_si512(planes[i] + g * 4 * kCodeQueries);
+    for (int b = 0; b < kBlocks; ++b) {
+      codes[b] = _mm512_loadu_si512(blocks.codes[b] + g * 4 * kCodeQueries);
     }
 #pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r) {
-      const __m512i of_row =
-          BroadcastCodes(rows[r] + CodedRows::kHeaderBytes + 4 * g);
+      const __m512i of_row = BroadcastCodes(rows[r] + 4 * g);
 #pragma GCC unroll 2
-      for (int i = 0; i < kPlanes; ++i) {
-        sums[r][i] = AddProducts(sums[r][i], codes[i], of_row);
+      for (int b = 0; b < kBlocks; ++b) {
+        sums[r][b] = AddProducts(sums[r][b], codes[b], of_row);
       }
     }
   }
 }
 
-/// Calls visit(position, block, products): of the blocks' vectors and the
-/// first `columns` codes of each row, scaled by the vectors' scales only.
-/// row_sum(position) is of those codes; next_runs as in CodedTileArgs.
-template <int kBlocks, bool kWide, class RowSumOf, class Visit>
-[[gnu::always_inline]] inline void Multiply(
-    const CodeBlocks<kBlocks, kWide>& blocks, const CodedRows& rows,
-    const std::byte* const* next_runs, int64_t columns, RowSumOf row_sum,
-    Visit visit) {
+/// Calls visit(position, block, products): of the blocks' vectors and the same
+/// columns of each row, scaled by the vectors' scales only. row_sum(position)
+/// is of those columns; next_runs as in CodedTileArgs.
+template <int kBlocks, class RowSumOf, class Visit>
+[[gnu::always_inline]] inline void Multiply(const CodeBlocks<kBlocks>& blocks,
+                                            const CodedRows& rows,
+                                            const std::byte* const* next_runs,
+                                            RowSumOf row_sum, Visit visit) {
   const auto some = [&]<int kRows>(int64_t first)
       __attribute__((always_inline)) {
     const std::byte* of_rows[kRows];
-    for (int r = 0; r < kRows; ++r) of_rows[r] = rows.Row(first + r);
+    for (int r = 0; r < kRows; ++r) {
+      of_rows[r] =
+          rows.Row(first + r) + CodedRows::kHeaderBytes + blocks.first_column;
+    }
     const std::byte* ahead =
-        next_runs == nullptr ? of_rows[0] : rows.RowOf(next_runs, first);
-    __m512i sums[kRows][CodeBlocks<kBlocks, kWide>::kPlanes];
-    AddCodes(blocks.planes, of_rows, columns, ahead, sums);
+        next_runs == nullptr
+            ? of_rows[0]
+            : rows.RowOf(next_runs, first) + blocks.first_column * kRows;
+    __m512i sums[kRows][kBlocks];
+    AddCodes(blocks, of_rows, ahead, sums);
 #pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 2
       for (int b = 0; b < kBlocks; ++b) {
-        visit(first + r, b, blocks.Products(sums[r], b, row_sum(first + r)));
+        visit(first + r, b, blocks.Products(sums[r][b], b, row_sum(first + r)));
       }
     }
   };
@@ -157,28 +166,44 @@ template <int kBlocks, bool kWide, class RowSumOf, class Visit>
   if (p < rows.positions) some.template operator()<1>(p);
 }
 
-/// out[b].weights become the scores of block first + b.
-template <int kBlocks, bool kWide>
-void ScoreBlocks(const CodedTileArgs& args, int64_t first, BlockWeights* out) {
+/// out[b].weights become the scores of block first + b; head_sums are those of
+/// the rows' codes before the tail.
+template <int kBlocks>
+void ScoreBlocks(const CodedTileArgs& args, const int32_t* head_sums,
+                 int64_t first, BlockWeights* out) {
+  const QueryCodes& q = args.q;
   const int64_t columns = args.rows.row_elements;
-  const CodeBlocks<kBlocks, kWide> blocks(args.q, first, columns);
+  const bool has_tail = q.tail_scale != nullptr;
+  const int64_t tail = has_tail ? q.tail_begin : columns;
+  const std::byte* const* next = first == 0 ? args.next_runs : nullptr;
+  const auto unit_of = [&](int64_t p) {
+    return _mm512_set1_ps(RowScale(args.rows.Row(p)) * args.scale);
+  };
   Multiply(
-      blocks, args.rows, first == 0 ? args.next_runs : nullptr, columns,
-      [&](int64_t p) { return RowSum(args.rows.Row(p)); },
+      CodeBlocks<kBlocks>(q.codes, q.scale, first, columns, 0, tail), args.rows,
+      next, [&](int64_t p) { return head_sums[p]; },
       [&](int64_t p, int b, __m512 products) __attribute__((always_inline)) {
-        const float unit = RowScale(args.rows.Row(p)) * args.scale;
-        _mm512_store_ps(out[b].weights[p],
-                        _mm512_mul_ps(products, _mm512_set1_ps(unit)));
+        _mm512_store_ps(out[b].weights[p], _mm512_mul_ps(products, unit_of(p)));
+      });
+  if (!has_tail) return;
+  Multiply(
+      CodeBlocks<kBlocks>(q.codes, q.tail_scale, first, columns, tail, columns),
+      args.rows, next,
+      [&](int64_t p) { return RowSum(args.rows.Row(p)) - head_sums[p]; },
+      [&](int64_t p, int b, __m512 products) __attribute__((always_inline)) {
+        float* scores = out[b].weights[p];
+        _mm512_store_ps(scores, _mm512_fmadd_ps(products, unit_of(p),
+                                                _mm512_load_ps(scores)));
       });
 }
 
-template <int kBlocks, bool kWide>
+template <int kBlocks>
 void ProjectBlocks(const ProjectArgs& args, const int32_t* code_sums,
                    int64_t first) {
-  const CodeBlocks<kBlocks, kWide> blocks(args.matrix, first, args.columns);
   Multiply(
-      blocks, args.rows, nullptr, args.columns,
-      [&](int64_t p) { return code_sums[p]; },
+      CodeBlocks<kBlocks>(args.matrix.codes, args.matrix.scale, first,
+                          args.columns, 0, args.columns),
+      args.rows, nullptr, [&](int64_t p) { return code_sums[p]; },
       [&](int64_t p, int b, __m512 products) __attribute__((always_inline)) {
         _mm512_storeu_ps(
             args.out + p * args.out_stride + (first + b) * kCodeQueries,
@@ -189,20 +214,11 @@ void ProjectBlocks(const ProjectArgs& args, const int32_t* code_sums,
 
 void Project(const ProjectArgs& args) noexcept {
   int32_t code_sums[kMaxCodedPositions];
-  for (int64_t p = 0; p < args.rows.positions; ++p) {
-    code_sums[p] =
-        SumOfCodes(args.rows.Row(p), args.rows.row_elements, args.columns);
-  }
-  const bool wide = args.matrix.low != nullptr;
+  SumCodes(args.rows, args.columns, code_sums);
   const int64_t blocks = args.outputs / kCodeQueries;
   int64_t b = 0;
-  for (; !wide && b + 2 <= blocks; b += 2) {
-    ProjectBlocks<2, false>(args, code_sums, b);
-  }
-  for (; b < blocks; ++b) {
-    wide ? ProjectBlocks<1, true>(args, code_sums, b)
-         : ProjectBlocks<1, false>(args, code_sums, b);
-  }
+  for (; b + 2 <= blocks; b += 2) ProjectBlocks<2>(args, code_sums, b);
+  if (b < blocks) ProjectBlocks<1>(args, code_sums, b);
 }
 
 /// -inf for the scores of positions that a lane's query does not see.
@@ -355,10 +371,11 @@ void FinishBlock(const CodedTileArgs& args, int64_t first,
   }
 }
 
-template <int kBlocks, bool kWide>
-void AttendBlocks(const CodedTileArgs& args, int64_t first) {
+template <int kBlocks>
+void AttendBlocks(const CodedTileArgs& args, const int32_t* head_sums,
+                  int64_t first) {
   BlockWeights blocks[kBlocks];
-  ScoreBlocks<kBlocks, kWide>(args, first, blocks);
+  ScoreBlocks<kBlocks>(args, head_sums, first, blocks);
   for (int b = 0; b < kBlocks; ++b) {
     FinishBlock(args, (first + b) * kCodeQueries, &blocks[b]);
   }
@@ -366,13 +383,15 @@ void AttendBlocks(const CodedTileArgs& args, int64_t first) {
 
 void Attend(const CodedTileArgs& args) noexcept {
   if (args.rows.positions == 0) return;
-  const bool wide = args.q.low != nullptr;
+  int32_t head_sums[kMaxCodedPositions];
+  SumCodes(
+      args.rows,
+      args.q.tail_scale == nullptr ? args.rows.row_elements : args.q.tail_begin,
+      head_sums);
   const int64_t blocks = QueryCodeBlocks(args.queries);
   int64_t b = 0;
-  for (; !wide && b + 2 <= blocks; b += 2) AttendBlocks<2, false>(args, b);
-  for (; b < blocks; ++b) {
-    wide ? AttendBlocks<1, true>(args, b) : AttendBlocks<1, false>(args, b);
-  }
+  for (; b + 2 <= blocks; b += 2) AttendBlocks<2>(args, head_sums, b);
+  if (b < blocks) AttendBlocks<1>(args, head_sums, b);
 }
 
 }  // namespace

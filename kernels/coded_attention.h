@@ -17,21 +17,18 @@ inline constexpr int kMaxCodedPositions = 128;
 /// Numbers of columns are multiples of this.
 inline constexpr int kCodeColumns = 16;
 
-/// Some vectors of floats as whole numbers, 16 vectors side by side: queries,
-/// or rows of a matrix.
-///
-/// Of 16 bits, in two planes, with peak = max |x[c]| of the vector:
-///   scale = peak / 32767;  code[c] = round(x[c] * (32767 / peak)) + 32768
-///                                  = 256 high + low
-/// Of 8 bits, where `low` is null:
-///   scale = peak / 127;    high[c] = round(x[c] * (127 / peak)) + 128
-/// A vector without a finite, positive peak has codes of zero and a scale of 0,
-/// or NaN where a number is not finite. Those that fill up the last 16 have
-/// scale 0.
+/// Some vectors of floats as whole numbers of 8 bits, 16 vectors side by side:
+/// queries, or rows of a matrix. With peak = max |x[c]| of the vector:
+///   scale = peak / 127;  code[c] = round(x[c] * (127 / peak)) + 128
+/// Columns from tail_begin on may have a scale of their own: an absorbed
+/// query's rotated part has another magnitude than the rest. Numbers without a
+/// finite, positive peak have codes of zero and a scale of 0, or NaN where one
+/// of them is not finite. Vectors that fill up the last 16 have scale 0.
 struct QueryCodes {
-  uint8_t* high = nullptr;  // [blocks of 16, columns / 4, kCodeQueries, 4]
-  uint8_t* low = nullptr;   // the same
-  float* scale = nullptr;   // [blocks of 16, kCodeQueries]
+  uint8_t* codes = nullptr;     // [blocks of 16, columns / 4, kCodeQueries, 4]
+  float* scale = nullptr;       // [blocks of 16, kCodeQueries]
+  float* tail_scale = nullptr;  // the same; null: no tail
+  int64_t tail_begin = 0;       // a multiple of kCodeColumns
 };
 inline constexpr int64_t QueryCodeBlocks(int64_t queries) {
   return (queries + kCodeQueries - 1) / kCodeQueries;
@@ -98,7 +95,8 @@ struct CodedAttention {
   /// Attention of some queries against one tile. For each of them, over the
   /// positions that it sees, with the sums over codes exact, d[p] the scale of
   /// row p and e[p] that of value p:
-  ///   s[p] = (dot of codes * q.scale) * (d[p] * scale)
+  ///   s[p] = (dot of codes * q.scale) * (d[p] * scale), with a tail the sum of
+  ///          two such
   ///   peak, sum <- online softmax update;  w[p] = exp(s[p] - peak) * e[p]
   ///   m = max w[p];  u[p] = round(w[p] * (255 / m))
   ///   out <- out * exp(old peak - peak) + m / 255 * sum_p u[p] value[p]

@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "kernels/scalar_kernels.h"
+#include "kernels/scalar_peak.h"
 
 namespace mlad::scalar {
 namespace {
@@ -29,21 +30,28 @@ struct Row {
   }
 };
 
-/// Of vector `i` and a row's codes, times the vector's scale.
-float Dot(const QueryCodes& q, int64_t i, const int8_t* codes,
-          int64_t columns) {
-  int32_t high = 0;
-  int32_t low = 0;
-  for (int64_t c = 0; c < columns; ++c) {
-    const int64_t at = CodeIndex(i, c, columns);
-    high += (q.high[at] - 128) * codes[c];
-    if (q.low != nullptr) low += q.low[at] * codes[c];
+/// Of columns [begin, end) of vector `i` and a row's codes, whose scales count
+/// apart.
+float Dot(const QueryCodes& q, int64_t i, const int8_t* codes, int64_t columns,
+          int64_t begin, int64_t end) {
+  int32_t dot = 0;
+  for (int64_t c = begin; c < end; ++c) {
+    dot += (q.codes[CodeIndex(i, c, columns)] - 128) * codes[c];
   }
-  const float dot =
-      q.low == nullptr
-          ? static_cast<float>(high)
-          : std::fma(256.0f, static_cast<float>(high), static_cast<float>(low));
-  return dot * q.scale[i];
+  return static_cast<float>(dot);
+}
+
+float Score(const CodedTileArgs& args, int64_t i, const Row& row) {
+  const int64_t columns = args.rows.row_elements;
+  const bool has_tail = args.q.tail_scale != nullptr;
+  const int64_t tail = has_tail ? args.q.tail_begin : columns;
+  const float unit = row.scale * args.scale;
+  const float score =
+      Dot(args.q, i, row.codes, columns, 0, tail) * args.q.scale[i] * unit;
+  if (!has_tail) return score;
+  return std::fma(
+      Dot(args.q, i, row.codes, columns, tail, columns) * args.q.tail_scale[i],
+      unit, score);
 }
 
 /// The positions that query `i` sees.
@@ -68,36 +76,35 @@ float EncodeWeights(const float* weights, int64_t positions, int32_t* codes) {
   return peak * (1.0f / 255);
 }
 
+/// Columns [begin, end) of vector `i`, which is `x`, or zeros where that is
+/// null; returns their scale.
+float EncodePart(const float* x, int64_t i, int64_t begin, int64_t end,
+                 int64_t columns, uint8_t* codes) {
+  const float peak = x == nullptr ? 0 : PeakMagnitude(x + begin, end - begin);
+  const bool finite = std::isfinite(peak);
+  const bool has_codes = finite && peak >= kSmallestActivation;
+  const float inverse = has_codes ? 127.0f / peak : 0;
+  for (int64_t c = begin; c < end; ++c) {
+    const int32_t code =
+        has_codes ? static_cast<int32_t>(std::nearbyint(x[c] * inverse)) : 0;
+    codes[CodeIndex(i, c, columns)] = static_cast<uint8_t>(code + 128);
+  }
+  return has_codes ? peak / 127.0f
+         : finite  ? 0
+                   : std::numeric_limits<float>::quiet_NaN();
+}
+
 }  // namespace
 
 void EncodeQueries(const float* x, int64_t vectors, int64_t columns,
                    int64_t x_stride, const QueryCodes& out) noexcept {
-  const bool wide = out.low != nullptr;
-  const float largest = wide ? 32767 : 127;
+  const bool has_tail = out.tail_scale != nullptr;
+  const int64_t tail = has_tail ? out.tail_begin : columns;
   for (int64_t i = 0; i < QueryCodeBlocks(vectors) * kCodeQueries; ++i) {
-    const float* row = x + i * x_stride;
-    float peak = 0;
-    bool finite = true;
-    for (int64_t c = 0; i < vectors && c < columns; ++c) {
-      finite = finite && std::isfinite(row[c]);
-      peak = std::max(peak, std::fabs(row[c]));
-    }
-    const bool has_codes = finite && peak >= kSmallestActivation;
-    out.scale[i] = has_codes ? peak / largest
-                   : finite  ? 0
-                             : std::numeric_limits<float>::quiet_NaN();
-    const float inverse = has_codes ? largest / peak : 0;
-    for (int64_t c = 0; c < columns; ++c) {
-      const int32_t code =
-          has_codes ? static_cast<int32_t>(std::nearbyint(row[c] * inverse))
-                    : 0;
-      const int64_t at = CodeIndex(i, c, columns);
-      if (wide) {
-        out.high[at] = static_cast<uint8_t>((code + 32768) >> 8);
-        out.low[at] = static_cast<uint8_t>((code + 32768) & 255);
-      } else {
-        out.high[at] = static_cast<uint8_t>(code + 128);
-      }
+    const float* row = i < vectors ? x + i * x_stride : nullptr;
+    out.scale[i] = EncodePart(row, i, 0, tail, columns, out.codes);
+    if (has_tail) {
+      out.tail_scale[i] = EncodePart(row, i, tail, columns, columns, out.codes);
     }
   }
 }
@@ -107,7 +114,8 @@ void Project(const ProjectArgs& args) noexcept {
     const Row row(args.rows.Row(p));
     for (int64_t i = 0; i < args.outputs; ++i) {
       args.out[p * args.out_stride + i] =
-          Dot(args.matrix, i, row.codes, args.columns) * row.scale;
+          Dot(args.matrix, i, row.codes, args.columns, 0, args.columns) *
+          args.matrix.scale[i] * row.scale;
     }
   }
 }
@@ -134,9 +142,7 @@ void AttendCodes(const CodedTileArgs& args) noexcept {
     const int64_t positions = Visible(args, i);
     if (positions == 0) continue;
     for (int64_t p = 0; p < positions; ++p) {
-      const Row row(args.rows.Row(p));
-      weights[p] = Dot(args.q, i, row.codes, args.rows.row_elements) *
-                   (row.scale * args.scale);
+      weights[p] = Score(args, i, Row(args.rows.Row(p)));
     }
     const float factor = SoftmaxUpdate(weights, positions, args.state.peak + i,
                                        args.state.sum + i);

@@ -68,33 +68,47 @@ class Rows {
   std::vector<const std::byte*> pointers_;
 };
 
-// Encoded queries with something behind them that nobody may write.
+// Encoded queries with something behind them that nobody may write. Columns
+// from `tail` on have scales of their own.
 class Queries {
  public:
   Queries(const KernelTable& kernels, const std::vector<float>& q,
-          int64_t heads, int64_t row_elements)
+          int64_t heads, int64_t row_elements, int64_t tail)
       : slots_(QueryCodeBlocks(heads) * kCodeQueries),
-        high_(slots_ * row_elements + 64, kCanary),
-        low_(high_),
-        scale_(slots_ + 16, -1.0f) {
+        row_elements_(row_elements),
+        tail_(tail),
+        codes_(slots_ * row_elements + 64, kCanary),
+        scale_(slots_ + 16, -1.0f),
+        tail_scale_(scale_) {
     kernels.coded_attention->encode_queries(q.data(), heads, row_elements,
                                             row_elements, View());
-    for (size_t i = slots_ * row_elements; i < high_.size(); ++i) {
-      EXPECT_EQ(high_[i], kCanary);
-      EXPECT_EQ(low_[i], kCanary);
+    for (size_t i = slots_ * row_elements; i < codes_.size(); ++i) {
+      EXPECT_EQ(codes_[i], kCanary);
     }
-    for (int64_t i = slots_; i < slots_ + 16; ++i) EXPECT_EQ(scale_[i], -1.0f);
+    for (int64_t i = slots_; i < slots_ + 16; ++i) {
+      EXPECT_EQ(scale_[i], -1.0f);
+      EXPECT_EQ(tail_scale_[i], -1.0f);
+    }
   }
 
-  QueryCodes View() { return {high_.data(), low_.data(), scale_.data()}; }
-  const std::vector<uint8_t>& high() const { return high_; }
-  const std::vector<uint8_t>& low() const { return low_; }
-  const std::vector<float>& scale() const { return scale_; }
+  QueryCodes View() {
+    return {codes_.data(), scale_.data(), tail_scale_.data(), tail_};
+  }
+  float Scale(int64_t head, int64_t column) const {
+    return (column < tail_ ? scale_ : tail_scale_)[head];
+  }
+  // What a code stands for.
+  float Value(int64_t head, int64_t c) const {
+    const int64_t at =
+        ((head / 16 * (row_elements_ / 4) + c / 4) * 16 + head % 16) * 4 +
+        c % 4;
+    return Scale(head, c) * static_cast<float>(codes_[at] - 128);
+  }
 
  private:
-  int64_t slots_;
-  std::vector<uint8_t> high_, low_;
-  std::vector<float> scale_;
+  int64_t slots_, row_elements_, tail_;
+  std::vector<uint8_t> codes_;
+  std::vector<float> scale_, tail_scale_;
 };
 
 struct State {
@@ -125,7 +139,22 @@ struct Problem {
       : shape(s),
         rows(random, s),
         q(RandomFloats(random, s.heads * s.row_elements)),
-        scale(0.3f / std::sqrt(static_cast<float>(s.row_elements))) {}
+        scale(0.3f / std::sqrt(static_cast<float>(s.row_elements))) {
+    // Tails of another magnitude; and what codes stand for, so that encoding
+    // them again adds no error.
+    for (size_t i = 0; i < q.size(); ++i) {
+      if (static_cast<int64_t>(i) % s.row_elements >= s.value_elements) {
+        q[i] *= 9;
+      }
+    }
+    const Queries codes(*SupportedKernels().back(), q, s.heads, s.row_elements,
+                        s.value_elements);
+    for (int64_t h = 0; h < s.heads; ++h) {
+      for (int64_t c = 0; c < s.row_elements; ++c) {
+        q[h * s.row_elements + c] = codes.Value(h, c);
+      }
+    }
+  }
 
   // Heads [head, head + heads) over the first `positions` positions.
   void Attend(const KernelTable& kernels, int64_t head, int64_t heads,
@@ -136,7 +165,8 @@ struct Problem {
     const std::vector<float> some(
         q.begin() + head * shape.row_elements,
         q.begin() + (head + heads) * shape.row_elements);
-    Queries queries(kernels, some, heads, shape.row_elements);
+    Queries queries(kernels, some, heads, shape.row_elements,
+                    shape.value_elements);
     std::vector<int8_t> values((shape.positions + kCodePositions) *
                                shape.value_elements);
     std::vector<float> value_scales(shape.positions);
@@ -171,32 +201,33 @@ TEST_F(CodedAttentionTest, ScalarTableHasIt) {
 TEST_F(CodedAttentionTest, QueriesAreTheNearestCodes) {
   constexpr int64_t kHeads = 18;
   constexpr int64_t kElements = 80;
+  constexpr int64_t kTail = 48;
   Random random(Seed(1));
   std::vector<float> q = RandomFloats(random, kHeads * kElements, 3);
   for (int64_t c = 0; c < kElements; ++c) q[2 * kElements + c] = 0;
   q[3 * kElements + 7] = kInfinity;
   q[4 * kElements + 79] = kNan;
+  for (int64_t c = kTail; c < kElements; ++c) q[5 * kElements + c] *= 100;
   FOR_EACH_CODED_TABLE(kernels, Seed(1)) {
-    const Queries codes(*kernels, q, kHeads, kElements);
+    const Queries codes(*kernels, q, kHeads, kElements, kTail);
     for (int64_t h = 0; h < 2 * kCodeQueries; ++h) {
-      const float scale = codes.scale()[h];
-      if (h == 3 || h == 4) {
-        EXPECT_TRUE(std::isnan(scale)) << "head " << h;
-        continue;
-      }
-      float peak = 0;
-      for (int64_t c = 0; h < kHeads && c < kElements; ++c) {
-        peak = std::max(peak, std::fabs(q[h * kElements + c]));
-      }
-      EXPECT_EQ(scale, peak / 32767) << "head " << h;
-      for (int64_t c = 0; c < kElements; ++c) {
-        const int64_t at =
-            ((h / 16 * (kElements / 4) + c / 4) * 16 + h % 16) * 4 + c % 4;
-        const double value =
-            double{scale} * (256 * codes.high()[at] + codes.low()[at] - 32768);
-        ASSERT_NEAR(value, h < kHeads ? q[h * kElements + c] : 0,
-                    0.5001 * scale)
-            << "head " << h << " column " << c;
+      for (const int64_t begin : {int64_t{0}, kTail}) {
+        const int64_t end = begin == 0 ? kTail : kElements;
+        const float scale = codes.Scale(h, begin);
+        if ((h == 3 && begin == 0) || (h == 4 && begin == kTail)) {
+          EXPECT_TRUE(std::isnan(scale)) << "head " << h;
+          continue;
+        }
+        float peak = 0;
+        for (int64_t c = begin; h < kHeads && c < end; ++c) {
+          peak = std::max(peak, std::fabs(q[h * kElements + c]));
+        }
+        EXPECT_EQ(scale, peak / 127) << "head " << h;
+        for (int64_t c = begin; c < end; ++c) {
+          ASSERT_NEAR(codes.Value(h, c), h < kHeads ? q[h * kElements + c] : 0,
+                      0.5001 * scale)
+              << "head " << h << " column " << c;
+        }
       }
     }
   }
@@ -234,7 +265,7 @@ TEST_F(CodedAttentionTest, ValuesLieFourPositionsSideBySide) {
   }
 }
 
-TEST_F(CodedAttentionTest, CodesOfEightBitsAreTheNearestToo) {
+TEST_F(CodedAttentionTest, VectorsMayLieApartAndHaveNoTail) {
   constexpr int64_t kVectors = 5;
   constexpr int64_t kColumns = 48;
   constexpr int64_t kStride = 51;
@@ -242,18 +273,17 @@ TEST_F(CodedAttentionTest, CodesOfEightBitsAreTheNearestToo) {
   std::vector<float> x = RandomFloats(random, kVectors * kStride, 3);
   x[2 * kStride] = kNan;
   FOR_EACH_CODED_TABLE(kernels, Seed(3)) {
-    std::vector<uint8_t> high(kCodeQueries * kColumns + 1, kCanary);
+    std::vector<uint8_t> codes(kCodeQueries * kColumns + 1, kCanary);
     std::vector<float> scale(kCodeQueries + 1, -1.0f);
     kernels->coded_attention->encode_queries(
-        x.data(), kVectors, kColumns, kStride,
-        {high.data(), nullptr, scale.data()});
-    EXPECT_EQ(high.back(), kCanary);
+        x.data(), kVectors, kColumns, kStride, {codes.data(), scale.data()});
+    EXPECT_EQ(codes.back(), kCanary);
     EXPECT_EQ(scale.back(), -1.0f);
     EXPECT_TRUE(std::isnan(scale[2]));
     for (const int64_t i : {0, 1, 3, 4}) {
       for (int64_t c = 0; c < kColumns; ++c) {
         ASSERT_NEAR(
-            double{scale[i]} * (high[(c / 4 * 16 + i) * 4 + c % 4] - 128),
+            double{scale[i]} * (codes[(c / 4 * 16 + i) * 4 + c % 4] - 128),
             x[i * kStride + c], 0.5001 * scale[i])
             << "vector " << i << " column " << c;
       }
@@ -261,45 +291,40 @@ TEST_F(CodedAttentionTest, CodesOfEightBitsAreTheNearestToo) {
   }
 }
 
-// Sums of codes are exact, scales are multiplied twice and wide codes summed
-// in f32 once: 5 units.
+// Sums of codes are exact, scales are multiplied twice: 4 units.
 TEST_F(CodedAttentionTest, ProjectMultipliesRowsByAMatrix) {
-  constexpr int64_t kOutputs = 32;
   constexpr int64_t kColumns = 48;  // of rows of 64
   const Shape s = {1, 21, 64, 48};
   Random random(Seed(4));
   Rows rows(random, s);
-  const std::vector<float> w = RandomFloats(random, kOutputs * kColumns);
-  FOR_EACH_CODED_TABLE(kernels, Seed(4)) {
-    for (const bool wide : {false, true}) {
-      std::vector<uint8_t> high(kOutputs * kColumns), low(high);
-      std::vector<float> scale(kOutputs);
-      const QueryCodes matrix = {high.data(), wide ? low.data() : nullptr,
-                                 scale.data()};
-      kernels->coded_attention->encode_queries(w.data(), kOutputs, kColumns,
+  for (const int64_t outputs : {16, 32, 48}) {
+    const std::vector<float> w = RandomFloats(random, outputs * kColumns);
+    FOR_EACH_CODED_TABLE(kernels, Seed(4)) {
+      std::vector<uint8_t> codes(outputs * kColumns);
+      std::vector<float> scale(outputs);
+      const QueryCodes matrix = {codes.data(), scale.data()};
+      kernels->coded_attention->encode_queries(w.data(), outputs, kColumns,
                                                kColumns, matrix);
-      constexpr int64_t kStride = kOutputs + 3;
-      std::vector<float> out(s.positions * kStride, -1.0f);
+      const int64_t stride = outputs + 3;
+      std::vector<float> out(s.positions * stride, -1.0f);
       kernels->coded_attention->project({rows.View(s.positions), kColumns,
-                                         matrix, kOutputs, out.data(),
-                                         kStride});
+                                         matrix, outputs, out.data(), stride});
       for (int64_t p = 0; p < s.positions; ++p) {
-        for (int64_t i = 0; i < kOutputs; ++i) {
+        for (int64_t i = 0; i < outputs; ++i) {
           double dot = 0;
           double magnitude = 0;
           for (int64_t c = 0; c < kColumns; ++c) {
             const int64_t at =
                 ((i / 16 * (kColumns / 4) + c / 4) * 16 + i % 16) * 4 + c % 4;
-            const int code =
-                wide ? 256 * high[at] + low[at] - 32768 : high[at] - 128;
-            const double term = double{scale[i]} * code * rows.Value(p, c);
+            const double term =
+                double{scale[i]} * (codes[at] - 128) * rows.Value(p, c);
             dot += term;
             magnitude += std::fabs(term);
           }
-          ASSERT_NEAR(out[p * kStride + i], dot, 5 * 0x1p-24 * magnitude)
-              << "position " << p << " output " << i << " wide " << wide;
+          ASSERT_NEAR(out[p * stride + i], dot, 4 * 0x1p-24 * magnitude)
+              << "position " << p << " output " << i << " of " << outputs;
         }
-        EXPECT_EQ(out[p * kStride + kOutputs], -1.0f);
+        EXPECT_EQ(out[p * stride + outputs], -1.0f);
       }
     }
   }
@@ -313,29 +338,23 @@ struct ExactHead {
   std::vector<double> out;        // normalised
   std::vector<double> out_bound;  // by column
 
-  // A query is off by half a code, scale / 2 a column, a score thus by
-  // sum |row| times that, and by rounding to f32 a few times: 6 units. Weights
-  // are off by what twice that does to exp, by 2 units of exp, and by the
-  // largest of the tile / 510.
+  // Queries are what codes stand for, but for the rounding of their scales; a
+  // score is off by rounding to f32 a few times: 8 units of its products.
+  // Weights are off by what twice that does to exp, by 2 units of exp, and by
+  // the largest of the tile / 510.
   ExactHead(const Problem& problem, int64_t head) {
     const Shape& s = problem.shape;
     const float* q = problem.q.data() + head * s.row_elements;
-    double code = 0;
-    for (int64_t c = 0; c < s.row_elements; ++c) {
-      code = std::max(code, std::fabs(double{q[c]}) / 32767);
-    }
     std::vector<double> weights(s.positions);
     for (int64_t p = 0; p < s.positions; ++p) {
       double magnitude = 0;
       for (int64_t c = 0; c < s.row_elements; ++c) {
         const double value = problem.rows.Value(p, c) * problem.scale;
         weights[p] += q[c] * value;
-        magnitude += std::fabs(value);
+        magnitude += std::fabs(q[c] * value);
       }
       peak = std::max(peak, weights[p]);
-      score_bound =
-          std::max(score_bound, magnitude * code * 0.5001 +
-                                    6 * 0x1p-24 * std::fabs(weights[p]));
+      score_bound = std::max(score_bound, 8 * 0x1p-24 * magnitude);
     }
     double heaviest = 0;  // weight times the row's largest value: 127 codes
     for (int64_t p = 0; p < s.positions; ++p) {
