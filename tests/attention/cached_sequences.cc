@@ -201,24 +201,28 @@ double ColumnPeak(const std::vector<float>& w, int64_t columns,
 
 }  // namespace
 
-/// Queries of 16 bits are off by half a code, peak / 32767, in every column.
-/// Weights are rounded tile by tile: four pages of a lane.
+/// Queries of 8 bits are off by half a code in every column, which is the peak
+/// of the rotated part or of the rest / 127. Weights are rounded tile by tile:
+/// four pages of a lane.
 double ExactHead::CodedAbsorbedError(const std::vector<float>& absorbed,
                                      const std::vector<double>& weights,
                                      double value_size) const {
   const auto positions = static_cast<int64_t>(weights.size());
-  double peak = 0;
-  for (const float x : absorbed) peak = std::max(peak, std::abs(double{x}));
+  double rest_peak = 0, rotated_peak = 0;
+  for (int64_t c = 0; c < kRow; ++c) {
+    double& peak = c < kRank ? rest_peak : rotated_peak;
+    peak = std::max(peak, std::abs(double{absorbed[c]}));
+  }
   double score_error = 0;
   std::vector<double> scales(positions);
   for (int64_t p = 0; p < positions; ++p) {
-    double row = 0;
+    double off = 0;
     for (int64_t c = 0; c < kRow; ++c) {
       const double x = std::abs(double{latents_[p * kRow + c]});
-      row += x;
+      off += x * 0.5001 * (c < kRank ? rest_peak : rotated_peak) / 127;
       scales[p] = std::max(scales[p], x / 127);
     }
-    score_error = std::max(score_error, kScale * row * 0.5001 * peak / 32767);
+    score_error = std::max(score_error, kScale * off);
   }
   constexpr int64_t kRound = int64_t{kLanes} * kPagePositions;
   const double weight_error = WeightCodeError(
