@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "attention/absorbed_unit.h"
+#include "base/round_up.h"
 #include "numa/cost_split.h"
 
 namespace mlad {
@@ -23,10 +24,6 @@ constexpr int64_t kStatePairs = 128;
 constexpr int64_t kLeastPages = 4;
 
 constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
-
-int64_t RoundUp(int64_t n, int64_t unit) {
-  return (n + unit - 1) / unit * unit;
-}
 
 int64_t StateCapacity(const AbsorbedShape& shape) {
   return RoundUp(std::max(shape.heads, kStatePairs), kCodeQueries);

@@ -3,6 +3,7 @@
 
 #include "attention/expanded_form.h"
 #include "base/check.h"
+#include "base/round_up.h"
 
 namespace mlad {
 namespace {
@@ -11,10 +12,6 @@ static_assert(kExpandedTile <= kMaxCodedPositions);
 
 /// Two blocks of queries: kernels multiply both with a row that they load once.
 constexpr int64_t kRowsAtOnce = int64_t{2} * kCodeQueries;
-
-int64_t RoundUp(int64_t n, int64_t unit) {
-  return (n + unit - 1) / unit * unit;
-}
 
 QueryCodes TakeCodes(int64_t vectors, int64_t columns, BumpAllocator& memory) {
   QueryCodes codes;

@@ -5,16 +5,13 @@
 #include "absl/strings/str_cat.h"
 
 #include "attention/latent_cache.h"
+#include "base/round_up.h"
 
 namespace mlad {
 namespace {
 
 int64_t Largest(const std::vector<int64_t>& values) {
   return values.empty() ? 0 : *std::max_element(values.begin(), values.end());
-}
-
-int64_t RoundUp(int64_t value, int64_t unit) {
-  return (value + unit - 1) / unit * unit;
 }
 
 /// Tokens of whole pages such that, whatever node the first page is on, no node

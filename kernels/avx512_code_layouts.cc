@@ -6,12 +6,6 @@
 namespace mlad::avx512 {
 namespace {
 
-float RowScale(const std::byte* row) {
-  float scale;
-  __builtin_memcpy(&scale, row, sizeof(scale));
-  return scale;
-}
-
 /// 4 x 64 codes of up to four rows to 64 columns of four.
 void PackColumns(const __m512i (&rows)[kCodePositions], int8_t* out) {
   const __m512i low01 = _mm512_unpacklo_epi8(rows[0], rows[1]);
@@ -50,8 +44,7 @@ void PackColumns(const __m128i (&rows)[kCodePositions], int8_t* out) {
 
 void PackValues(const CodedRows& rows, int64_t value_elements, int8_t* values,
                 float* scales) noexcept {
-  for (int64_t p = 0; p < rows.positions; ++p)
-    scales[p] = RowScale(rows.Row(p));
+  for (int64_t p = 0; p < rows.positions; ++p) scales[p] = rows.Scale(p);
   for (int64_t p = 0; p < rows.positions; p += kCodePositions) {
     const std::byte* codes[kCodePositions];
     __mmask64 exists[kCodePositions];

@@ -1,6 +1,7 @@
 // Attention on codes with AVX-512 VNNI. Scores have a query in each lane, so
 // that four adjacent codes of a row are broadcast from where they are stored;
 // outputs have a column in each lane.
+#include "kernels/avx512_code_products.h"
 #include "kernels/avx512_kernels.h"
 #include "kernels/simd_exp.h"
 #include "kernels/vector_avx512.h"
@@ -8,7 +9,6 @@
 namespace mlad::avx512 {
 namespace {
 
-constexpr int kScoreRows = 8;     // positions whose scores are computed at once
 constexpr int kValueQueries = 4;  // queries and vectors of columns whose
 constexpr int kValueVectors = 4;  // outputs are
 static_assert(kCodeColumns == Avx512::kLanes);
@@ -22,150 +22,6 @@ struct BlockWeights {
   alignas(64) float factor[kCodeQueries];  // of older output
 };
 
-/// sum + products of u8 `codes` and s8 `x`, four to a lane. As the instruction
-/// itself: for the intrinsic g++ 12 moves sums about and spills them.
-[[gnu::always_inline]] inline __m512i AddProducts(__m512i sum, __m512i codes,
-                                                  __m512i x) {
-  asm("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(codes), "v"(x));
-  return sum;
-}
-
-float RowScale(const std::byte* row) {
-  float scale;
-  __builtin_memcpy(&scale, row, sizeof(scale));
-  return scale;
-}
-
-int32_t RowSum(const std::byte* row) {
-  int32_t sum;
-  __builtin_memcpy(&sum, row + sizeof(float), sizeof(sum));
-  return sum;
-}
-
-__m512i BroadcastCodes(const std::byte* codes) {
-  int32_t four;
-  __builtin_memcpy(&four, codes, sizeof(four));
-  return _mm512_set1_epi32(four);
-}
-
-/// Columns [first_column, end_column) of kBlocks blocks of 16 vectors, and
-/// their scales.
-template <int kBlocks>
-struct CodeBlocks {
-  const uint8_t* codes[kBlocks];  // [columns / 4, 16, 4]
-  __m512 scales[kBlocks];
-  int64_t first_column;
-  int64_t end_column;
-
-  /// Of vectors of `columns` columns in all.
-  CodeBlocks(const uint8_t* all, const float* scale, int64_t first_block,
-             int64_t columns, int64_t first, int64_t end)
-      : first_column(first), end_column(end) {
-    for (int b = 0; b < kBlocks; ++b) {
-      codes[b] = all + ((first_block + b) * columns + first) * kCodeQueries;
-      scales[b] = _mm512_loadu_ps(scale + (first_block + b) * kCodeQueries);
-    }
-  }
-
-  /// Products of block b, of the sums over codes of a row with this sum.
-  [[gnu::always_inline]] __m512 Products(__m512i sums, int b,
-                                         int32_t row_sum) const {
-    // Codes are those of numbers + 128.
-    const __m512i dots =
-        _mm512_sub_epi32(sums, _mm512_set1_epi32(128 * row_sum));
-    return _mm512_mul_ps(_mm512_cvtepi32_ps(dots), scales[b]);
-  }
-};
-
-/// The sum of the first `columns` codes of a row.
-int32_t SumOfCodes(const std::byte* row, int64_t row_elements,
-                   int64_t columns) {
-  __m512i behind = _mm512_setzero_si512();
-  for (int64_t c = columns; c < row_elements; c += 64) {
-    const int64_t left = row_elements - c;
-    const __mmask64 exists =
-        left < 64 ? (__mmask64{1} << left) - 1 : ~__mmask64{0};
-    behind = AddProducts(
-        behind, _mm512_set1_epi8(1),
-        _mm512_maskz_loadu_epi8(exists, row + CodedRows::kHeaderBytes + c));
-  }
-  return RowSum(row) - _mm512_reduce_add_epi32(behind);
-}
-
-/// The same of all rows.
-void SumCodes(const CodedRows& rows, int64_t columns, int32_t* sums) {
-  for (int64_t p = 0; p < rows.positions; ++p) {
-    sums[p] = SumOfCodes(rows.Row(p), rows.row_elements, columns);
-  }
-}
-
-/// sums[r][b] = codes of block b times those of row r. Meanwhile fetches as
-/// many bytes from `ahead` on as it reads.
-template <int kRows, int kBlocks>
-[[gnu::always_inline]] inline void AddCodes(
-    const CodeBlocks<kBlocks>& blocks, const std::byte* const (&rows)[kRows],
-    const std::byte* ahead, __m512i (&sums)[kRows][kBlocks]) {
-#pragma GCC unroll 8
-  for (int r = 0; r < kRows; ++r) {
-#pragma GCC unroll 2
-    for (int b = 0; b < kBlocks; ++b) sums[r][b] = _mm512_setzero_si512();
-  }
-  const int64_t groups = (blocks.end_column - blocks.first_column) / 4;
-  for (int64_t g = 0; g < groups; ++g) {
-    _mm_prefetch(ahead + g * 4 * kRows, _MM_HINT_T1);
-    __m512i codes[kBlocks];
-#pragma GCC unroll 2
-    for (int b = 0; b < kBlocks; ++b) {
-      codes[b] = _mm512_loadu_si512(blocks.codes[b] + g * 4 * kCodeQueries);
-    }
-#pragma GCC unroll 8
-    for (int r = 0; r < kRows; ++r) {
-      const __m512i of_row = BroadcastCodes(rows[r] + 4 * g);
-#pragma GCC unroll 2
-      for (int b = 0; b < kBlocks; ++b) {
-        sums[r][b] = AddProducts(sums[r][b], codes[b], of_row);
-      }
-    }
-  }
-}
-
-/// Calls visit(position, block, products): of the blocks' vectors and the same
-/// columns of each row, scaled by the vectors' scales only. row_sum(position)
-/// is of those columns; next_runs as in CodedTileArgs.
-template <int kBlocks, class RowSumOf, class Visit>
-[[gnu::always_inline]] inline void Multiply(const CodeBlocks<kBlocks>& blocks,
-                                            const CodedRows& rows,
-                                            const std::byte* const* next_runs,
-                                            RowSumOf row_sum, Visit visit) {
-  const auto some = [&]<int kRows>(int64_t first)
-      __attribute__((always_inline)) {
-    const std::byte* of_rows[kRows];
-    for (int r = 0; r < kRows; ++r) {
-      of_rows[r] =
-          rows.Row(first + r) + CodedRows::kHeaderBytes + blocks.first_column;
-    }
-    const std::byte* ahead =
-        next_runs == nullptr
-            ? of_rows[0]
-            : rows.RowOf(next_runs, first) + blocks.first_column * kRows;
-    __m512i sums[kRows][kBlocks];
-    AddCodes(blocks, of_rows, ahead, sums);
-#pragma GCC unroll 8
-    for (int r = 0; r < kRows; ++r) {
-#pragma GCC unroll 2
-      for (int b = 0; b < kBlocks; ++b) {
-        visit(first + r, b, blocks.Products(sums[r][b], b, row_sum(first + r)));
-      }
-    }
-  };
-  int64_t p = 0;
-  for (; p + kScoreRows <= rows.positions; p += kScoreRows) {
-    some.template operator()<kScoreRows>(p);
-  }
-  for (; p + 2 <= rows.positions; p += 2) some.template operator()<2>(p);
-  if (p < rows.positions) some.template operator()<1>(p);
-}
-
 /// out[b].weights become the scores of block first + b; head_sums are those of
 /// the rows' codes before the tail.
 template <int kBlocks>
@@ -177,7 +33,7 @@ void ScoreBlocks(const CodedTileArgs& args, const int32_t* head_sums,
   const int64_t tail = has_tail ? q.tail_begin : columns;
   const std::byte* const* next = first == 0 ? args.next_runs : nullptr;
   const auto unit_of = [&](int64_t p) {
-    return _mm512_set1_ps(RowScale(args.rows.Row(p)) * args.scale);
+    return _mm512_set1_ps(args.rows.Scale(p) * args.scale);
   };
   Multiply(
       CodeBlocks<kBlocks>(q.codes, q.scale, first, columns, 0, tail), args.rows,
@@ -189,7 +45,7 @@ void ScoreBlocks(const CodedTileArgs& args, const int32_t* head_sums,
   Multiply(
       CodeBlocks<kBlocks>(q.codes, q.tail_scale, first, columns, tail, columns),
       args.rows, next,
-      [&](int64_t p) { return RowSum(args.rows.Row(p)) - head_sums[p]; },
+      [&](int64_t p) { return args.rows.Sum(p) - head_sums[p]; },
       [&](int64_t p, int b, __m512 products) __attribute__((always_inline)) {
         float* scores = out[b].weights[p];
         _mm512_store_ps(scores, _mm512_fmadd_ps(products, unit_of(p),
@@ -207,8 +63,7 @@ void ProjectBlocks(const ProjectArgs& args, const int32_t* code_sums,
       [&](int64_t p, int b, __m512 products) __attribute__((always_inline)) {
         _mm512_storeu_ps(
             args.out + p * args.out_stride + (first + b) * kCodeQueries,
-            _mm512_mul_ps(products,
-                          _mm512_set1_ps(RowScale(args.rows.Row(p)))));
+            _mm512_mul_ps(products, _mm512_set1_ps(args.rows.Scale(p))));
       });
 }
 

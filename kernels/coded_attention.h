@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 #include "kernels/softmax_state.h"
 
@@ -46,6 +47,17 @@ struct CodedRows {
   const std::byte* RowOf(const std::byte* const* of_runs, int64_t p) const {
     return of_runs[p / run_positions] +
            p % run_positions * RowBytes(row_elements);
+  }
+  /// What row p's codes are multiplied with, and their sum.
+  float Scale(int64_t p) const {
+    float scale;
+    std::memcpy(&scale, Row(p), sizeof(scale));
+    return scale;
+  }
+  int32_t Sum(int64_t p) const {
+    int32_t sum;
+    std::memcpy(&sum, Row(p) + sizeof(float), sizeof(sum));
+    return sum;
   }
   static constexpr int kHeaderBytes = 8;
   static constexpr int64_t RowBytes(int64_t row_elements) {

@@ -19,16 +19,9 @@ int64_t CodeIndex(int64_t i, int64_t column, int64_t columns) {
          column % 4;
 }
 
-struct Row {
-  float scale;
-  const int8_t* codes;
-
-  explicit Row(const std::byte* stored)
-      : codes(reinterpret_cast<const int8_t*>(stored) +
-              CodedRows::kHeaderBytes) {
-    std::memcpy(&scale, stored, sizeof(scale));
-  }
-};
+const int8_t* CodesOf(const CodedRows& rows, int64_t p) {
+  return reinterpret_cast<const int8_t*>(rows.Row(p) + CodedRows::kHeaderBytes);
+}
 
 /// Of columns [begin, end) of vector `i` and a row's codes, whose scales count
 /// apart.
@@ -41,16 +34,17 @@ float Dot(const QueryCodes& q, int64_t i, const int8_t* codes, int64_t columns,
   return static_cast<float>(dot);
 }
 
-float Score(const CodedTileArgs& args, int64_t i, const Row& row) {
+float Score(const CodedTileArgs& args, int64_t i, int64_t p) {
   const int64_t columns = args.rows.row_elements;
   const bool has_tail = args.q.tail_scale != nullptr;
   const int64_t tail = has_tail ? args.q.tail_begin : columns;
-  const float unit = row.scale * args.scale;
+  const float unit = args.rows.Scale(p) * args.scale;
+  const int8_t* codes = CodesOf(args.rows, p);
   const float score =
-      Dot(args.q, i, row.codes, columns, 0, tail) * args.q.scale[i] * unit;
+      Dot(args.q, i, codes, columns, 0, tail) * args.q.scale[i] * unit;
   if (!has_tail) return score;
   return std::fma(
-      Dot(args.q, i, row.codes, columns, tail, columns) * args.q.tail_scale[i],
+      Dot(args.q, i, codes, columns, tail, columns) * args.q.tail_scale[i],
       unit, score);
 }
 
@@ -111,11 +105,11 @@ void EncodeQueries(const float* x, int64_t vectors, int64_t columns,
 
 void Project(const ProjectArgs& args) noexcept {
   for (int64_t p = 0; p < args.rows.positions; ++p) {
-    const Row row(args.rows.Row(p));
     for (int64_t i = 0; i < args.outputs; ++i) {
       args.out[p * args.out_stride + i] =
-          Dot(args.matrix, i, row.codes, args.columns, 0, args.columns) *
-          args.matrix.scale[i] * row.scale;
+          Dot(args.matrix, i, CodesOf(args.rows, p), args.columns, 0,
+              args.columns) *
+          args.matrix.scale[i] * args.rows.Scale(p);
     }
   }
 }
@@ -123,12 +117,12 @@ void Project(const ProjectArgs& args) noexcept {
 void PackValues(const CodedRows& rows, int64_t value_elements, int8_t* values,
                 float* scales) noexcept {
   for (int64_t p = 0; p < rows.positions; ++p) {
-    scales[p] = Row(rows.Row(p)).scale;
+    scales[p] = rows.Scale(p);
   }
   for (int64_t p = 0; p < rows.positions; p += kCodePositions) {
     for (int64_t c = 0; c < value_elements; ++c) {
       for (int64_t i = 0; i < kCodePositions; ++i) {
-        *values++ = p + i < rows.positions ? Row(rows.Row(p + i)).codes[c] : 0;
+        *values++ = p + i < rows.positions ? CodesOf(rows, p + i)[c] : 0;
       }
     }
   }
@@ -142,7 +136,7 @@ void AttendCodes(const CodedTileArgs& args) noexcept {
     const int64_t positions = Visible(args, i);
     if (positions == 0) continue;
     for (int64_t p = 0; p < positions; ++p) {
-      weights[p] = Score(args, i, Row(args.rows.Row(p)));
+      weights[p] = Score(args, i, p);
     }
     const float factor = SoftmaxUpdate(weights, positions, args.state.peak + i,
                                        args.state.sum + i);

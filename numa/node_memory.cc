@@ -19,6 +19,7 @@
 #include "absl/strings/str_join.h"
 
 #include "base/check.h"
+#include "base/round_up.h"
 #include "base/status.h"
 #include "numa/format_bytes.h"
 #include "numa/free_memory.h"
@@ -34,10 +35,6 @@ constexpr int64_t kGiB = int64_t{1} << 30;
 constexpr int64_t kThpBytes = 2 * kMiB;
 
 int64_t BasePageBytes() { return sysconf(_SC_PAGESIZE); }
-
-int64_t RoundUp(int64_t bytes, int64_t unit) {
-  return (bytes + unit - 1) / unit * unit;
-}
 
 absl::string_view View(std::string_view text) {
   return {text.data(), text.size()};
