@@ -20,9 +20,6 @@ constexpr int64_t kCodedHeadUnit = kCodeQueries;
 // with kv_lora_rank 512 this is 256 KiB.
 constexpr int64_t kStatePairs = 128;
 
-// Of a worker's piece of work: units of heads times pages times rows.
-constexpr int64_t kLeastPages = 4;
-
 constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
 
 int64_t StateCapacity(const AbsorbedShape& shape) {
@@ -138,21 +135,18 @@ void RunAbsorbed(const AbsorbedPass& pass, const WorkerContext& worker) {
   ForEachLane(pass, worker, [&](const RowGroup&, int, int64_t cost) {
     total += units * cost;
   });
+  CostSplit split(total, worker.workers, worker.worker);
   const RowGroup* counted = nullptr;
-  worker.ShareOut(total, kLeastPages, [&](WorkRange share) {
-    CostSplit split(share);
-    ForEachLane(pass, worker,
-                [&](const RowGroup& group, int lane, int64_t cost) {
-                  const WorkRange mine = split.Next(units, cost);
-                  if (mine.begin >= mine.end) return;
-                  const WorkRange range = {mine.begin * unit,
-                                           std::min(mine.end * unit, heads)};
-                  if (counted != &group) {
-                    CountQueries(pass, worker, group.rows * range.size());
-                    counted = &group;
-                  }
-                  RunLane(pass, group, lane, range, scratch);
-                });
+  ForEachLane(pass, worker, [&](const RowGroup& group, int lane, int64_t cost) {
+    const WorkRange mine = split.Next(units, cost);
+    if (mine.begin >= mine.end) return;
+    const WorkRange range = {mine.begin * unit,
+                             std::min(mine.end * unit, heads)};
+    if (counted != &group) {
+      CountQueries(pass, worker, group.rows * range.size());
+      counted = &group;
+    }
+    RunLane(pass, group, lane, range, scratch);
   });
 }
 

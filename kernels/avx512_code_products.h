@@ -12,7 +12,7 @@
 namespace mlad::avx512 {
 namespace {
 
-constexpr int kScoreRows = 8;  // positions that are computed at once
+inline constexpr int kScoreRows = 8;  // positions that are computed at once
 
 /// sum + products of u8 `codes` and s8 `x`, four to a lane. As the instruction
 /// itself: for the intrinsic g++ 12 moves sums about and spills them.

@@ -136,8 +136,13 @@ void DownRows(const FeedForwardStep& step, const WorkerContext& worker,
   args.out = step.output + shard.row_begin;
   args.out_stride = down.rows;
   MultiplyPanels(step, args);
+}
+
+/// A worker's reading of float activations: once, for all of its pieces.
+void CountDownInput(const FeedForwardStep& step, const WorkerContext& worker,
+                    const Branch& branch) {
   if (DownReadsFloats(*branch.weights)) {
-    CountGathered(step, worker, branch.tokens * down.cols);
+    CountGathered(step, worker, branch.tokens * branch.weights->down.cols);
   }
 }
 
@@ -214,18 +219,21 @@ void RunQuantizeActivations(const FeedForwardStep& step,
 void RunDown(const FeedForwardStep& step, const WorkerContext& worker) {
   const bool whole = step.slots > 0 && step.experts_are_whole();
   if (whole) RunWholeDown(step, worker);
+  const auto for_each = [&](auto visit) {
+    if (!whole) ForEachExpert(step, visit);
+    if (!step.weights->always.gate.empty()) visit(AlwaysBranch(step));
+  };
+  bool has_share = false;
   // A row's sum over the branches has one order: one worker's.
   worker.ShareOut(DownPanels(step, worker.node), kLeastDownPanels,
                   [&](WorkRange panels) {
-                    if (!whole) {
-                      ForEachExpert(step, [&](const Branch& branch) {
-                        DownRows(step, worker, branch, panels);
-                      });
-                    }
-                    if (!step.weights->always.gate.empty()) {
-                      DownRows(step, worker, AlwaysBranch(step), panels);
-                    }
+                    has_share = true;
+                    for_each([&](const Branch& branch) {
+                      DownRows(step, worker, branch, panels);
+                    });
                   });
+  if (!has_share) return;
+  for_each([&](const Branch& branch) { CountDownInput(step, worker, branch); });
 }
 
 }  // namespace mlad
