@@ -39,6 +39,28 @@ class LifecycleTest(unittest.TestCase):
         client.communicate(timeout=60)
         self.assertIn(client.returncode, (0, 3))
 
+    def test_a_full_daemon_refuses_at_once(self):
+        with Daemon("--max-sequences", "1", "--max-queued", "0") as daemon:
+            running = subprocess.Popen(
+                daemon.command("generate", "Call me", "--ignore-eos"),
+                stdout=subprocess.PIPE)
+            running.stdout.read(1)
+            began = time.monotonic()
+            refused = daemon.ctl("generate", "Call me", "-n", "1")
+            self.assertLess(time.monotonic() - began, 2)
+            self.assertEqual(refused.returncode, 4)
+            self.assertRegex(refused.stderr, r"queue is full.*; retry in .*s\.")
+            self.assertEqual(daemon.ctl_json("stats")["engine"]["refused"], 1)
+            self.assertIn("1 of 1 running, 0 of 0 queued, 0 paused, of 1 "
+                          "clients", daemon.ctl("stats").stdout)
+            running.kill()
+            running.communicate()
+            # The place of a client that is gone becomes free.
+            while daemon.ctl_json("stats")["engine"]["running"] > 0:
+                self.assertLess(time.monotonic() - began, 20)
+            self.assertEqual(
+                daemon.ctl("generate", "Call me", "-n", "1").returncode, 0)
+
     def test_port_in_use(self):
         with socket.socket() as other:
             other.bind(("127.0.0.1", 0))
