@@ -19,6 +19,7 @@ constexpr char kFooter[] = R"text(Examples:
   mla-ctl chat "What is a whale?"
   mla-ctl score --file story.txt
   mla-ctl stats --watch 1
+  mla-ctl top
   eval "$(mla-ctl completion bash)"
 
 Environment:
@@ -159,6 +160,12 @@ class ParserBuilder {
         ->add_option("--watch", options_.watch_s,
                      "Again and again, every so many seconds")
         ->check(CLI::Range(0.1, 3600.0));
+    CLI::App* top =
+        app_.add_subcommand("top", "A live view of the nodes; q quits");
+    top->add_option("--interval", options_.top_s, "Seconds between two looks")
+        ->check(CLI::Range(0.1, 3600.0));
+    top->fallthrough();
+    commands_.push_back({top, RunTop});
     Add("topology", "Nodes, cores, heads and the model", RunTopology);
     Add("experts", "How often experts are chosen, and where replicas are",
         RunExperts);

@@ -13,6 +13,8 @@ int RunTokenize(const CtlOptions& options);
 int RunDetokenize(const CtlOptions& options);
 int RunScore(const CtlOptions& options);
 int RunStats(const CtlOptions& options);
+/// A live view of the terminal's size, until q or Ctrl-C.
+int RunTop(const CtlOptions& options);
 int RunTopology(const CtlOptions& options);
 int RunExperts(const CtlOptions& options);
 int RunHealth(const CtlOptions& options);

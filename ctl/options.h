@@ -52,6 +52,7 @@ struct CtlOptions {
   bool with_special = false;  // detokenize
   bool pieces = false;        // tokenize
   double watch_s = 0;         // stats: 0: once
+  double top_s = 1;           // between two looks
   std::string shell;          // completion
 };
 

@@ -1,12 +1,16 @@
 """mla-ctl against a daemon on the demo model."""
 
 import concurrent.futures
+import fcntl
 import json
 import math
 import os
 import pty
+import re
 import signal
+import struct
 import subprocess
+import termios
 import time
 import unittest
 
@@ -138,6 +142,48 @@ class ClientTest(unittest.TestCase):
         self.assertNotIn("\x1b", self.on_terminal("stats", TERM="dumb"))
         self.assertNotIn("\x1b", self.daemon.ctl("stats").stdout)
         json.loads(self.on_terminal("stats", "--json"))
+
+    def test_top_fills_the_terminal_whatever_its_size(self):
+        terminal, other_end = pty.openpty()
+
+        def resize(rows, columns):
+            fcntl.ioctl(terminal, termios.TIOCSWINSZ,
+                        struct.pack("HHHH", rows, columns, 0, 0))
+
+        def last_screen(wanted):
+            """The lines of the first complete screen that `wanted` likes."""
+            shown = ""
+            until = time.monotonic() + 20
+            while time.monotonic() < until:
+                shown += os.read(terminal, 65536).decode()
+                for screen in re.findall(r"\x1b\[H(.*?)\x1b\[J", shown, re.S):
+                    lines = screen.replace("\x1b[K", "").split("\r\n")
+                    if wanted(lines):
+                        return lines
+            self.fail(f"never shown; at the end: {shown[-2000:]!r}")
+
+        resize(24, 80)
+        before = termios.tcgetattr(other_end)
+        with subprocess.Popen(
+                self.daemon.command("top", "--interval", "0.2"),
+                stdin=other_end, stdout=other_end, stderr=other_end,
+                env={**os.environ, "TERM": "xterm"}) as process:
+            small = last_screen(lambda lines: any("KV cache" in l for l in lines))
+            self.assertEqual(len(small), 24)
+            self.assertLessEqual(max(map(len, small)), 80)
+            self.assertIn("serving", "".join(small))
+            resize(40, 130)
+            large = last_screen(lambda lines: len(lines) == 40)
+            self.assertLessEqual(max(map(len, large)), 130)
+            os.write(terminal, b"q")
+            self.assertEqual(process.wait(timeout=20), 0)
+        self.assertEqual(termios.tcgetattr(other_end), before)
+        self.assertTrue(os.read(terminal, 65536).endswith(b"\x1b[?1049l"))
+        os.close(other_end)
+        os.close(terminal)
+        no_terminal = self.daemon.ctl("top")
+        self.assertEqual(no_terminal.returncode, 2)
+        self.assertIn("stats --watch", no_terminal.stderr)
 
     def test_a_long_prompt_shows_progress_on_a_terminal(self):
         text = "and the word of the Lord came unto me " * 90
