@@ -88,7 +88,12 @@ void StreamReactor::OnReaderAlarm() {
     expired = std::move(reader_alarm_);
     stuck = !waiting_.empty() && writes_ == writes_at_alarm_;
   }
-  stuck ? OnReaderStuck() : WatchReader();
+  if (!stuck) {
+    WatchReader();
+    return;
+  }
+  const std::lock_guard lock(over_mutex_);
+  if (!over_) OnReaderStuck();
 }
 
 void StreamReactor::End(const absl::Status& status) {
@@ -158,6 +163,10 @@ void StreamReactor::OnWriteDone(bool ok) {
 }
 
 void StreamReactor::OnDone() {
+  {
+    const std::lock_guard lock(over_mutex_);
+    over_ = true;
+  }
   OnCallDone();
   std::shared_ptr<grpc::Alarm> alarm;  // cancelled by its destructor, unlocked
   {

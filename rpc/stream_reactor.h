@@ -62,7 +62,7 @@ class StreamReactor : public grpc::ServerWriteReactor<grpc::ByteBuffer>,
   /// The client has fallen behind, or is not any more. One call at a time, on
   /// any thread; the last one tells how it is.
   virtual void OnBehind(bool /*behind*/) {}
-  /// The client is stuck: the call is to be cancelled.
+  /// The client is stuck: the call is to be cancelled. Not after OnCallDone.
   virtual void OnReaderStuck() {}
   /// The call is over; nothing of the server may be used after this.
   virtual void OnCallDone() {}
@@ -99,6 +99,8 @@ class StreamReactor : public grpc::ServerWriteReactor<grpc::ByteBuffer>,
   std::optional<absl::Status> end_;
   std::mutex tell_mutex_;  // before mutex_; of what follows
   bool told_behind_ = false;
+  std::mutex over_mutex_;  // of what follows: OnDone waits for OnReaderStuck
+  bool over_ = false;
 };
 
 }  // namespace mlad
