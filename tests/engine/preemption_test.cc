@@ -17,13 +17,15 @@ class Preemption : public EngineTest {
 };
 
 TEST_F(Preemption, SixtyFourSequencesThatNeedTwiceTheCacheAllFinish) {
-  // Each comes to 100 + 60 tokens: 5 pages; the cache has half of 64 * 5.
+  // All begin with a page each and come to 30 + 130 tokens: 5 pages; the cache
+  // has half of 64 * 5.
   Start({.vocab = 260, .chunk = 8, .step_tokens = 72, .step_spans = 64}, {}, 80,
         ManyAtOnce());
+  model_->Hold();
   std::vector<Submitted> requests;
   std::vector<GenerationRequest> sent;
   for (int i = 0; i < 64; ++i) {
-    GenerationRequest request = Greedy(Prompt(100, i), 60);
+    GenerationRequest request = Greedy(Prompt(30, i), 130);
     if (i % 2 == 1) {
       request.sampling.greedy = false;
       request.sampling.temperature = 2;
@@ -32,6 +34,7 @@ TEST_F(Preemption, SixtyFourSequencesThatNeedTwiceTheCacheAllFinish) {
     sent.push_back(request);
     requests.push_back(Generate(request));
   }
+  model_->Release();
   std::vector<std::vector<int32_t>> together;
   for (const Submitted& request : requests) {
     EXPECT_EQ(request.recorder->Event().reason, FinishReason::kMaxTokens);
@@ -40,7 +43,7 @@ TEST_F(Preemption, SixtyFourSequencesThatNeedTwiceTheCacheAllFinish) {
   EXPECT_GT(engine_->stats().preemptions, 0);
   for (int i = 0; i < 64; ++i) {
     if (i % 2 == 0) {
-      EXPECT_EQ(together[i], model_->Continue(sent[i].prompt, 60)) << i;
+      EXPECT_EQ(together[i], model_->Continue(sent[i].prompt, 130)) << i;
     } else {
       const auto alone = Generate(sent[i]);
       alone.recorder->Await();
