@@ -500,7 +500,7 @@ std::string BashOffers(const std::string& script, const std::string& line) {
 
 TEST_F(CommandsTest, BashCompletesCommandsAndTheirOptions) {
   const std::string script = Run({"completion", "bash"}, "", false).out;
-  EXPECT_EQ(BashOffers(script, "mla-ctl to"), " tokenize topology \n");
+  EXPECT_EQ(BashOffers(script, "mla-ctl to"), " tokenize top topology \n");
   const std::string options = BashOffers(script, "mla-ctl generate --top");
   EXPECT_THAT(options, HasSubstr(" --top-k "));
   EXPECT_THAT(options, HasSubstr(" --top-p "));
