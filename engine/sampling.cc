@@ -58,6 +58,17 @@ absl::Status ValidateSampling(const SamplingParams& params) {
   if (!(std::abs(params.presence_penalty) <= 2)) {
     return OutOfRange("presence_penalty", params.presence_penalty, "[-2, 2]");
   }
+  if (params.logit_bias.size() > kMaxLogitBiases) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("There are ", params.logit_bias.size(),
+                     " logit biases; give at most ", kMaxLogitBiases, "."));
+  }
+  for (const LogitBias& bias : params.logit_bias) {
+    if (!(std::abs(bias.bias) <= 100)) {
+      return OutOfRange(absl::StrCat("the logit bias of token ", bias.id),
+                        bias.bias, "[-100, 100]");
+    }
+  }
   return absl::OkStatus();
 }
 
@@ -68,10 +79,11 @@ Sampler::Sampler(const SamplingParams& params, absl::Span<const int32_t> prompt)
   }
 }
 
-SampledToken Sampler::Sample(absl::Span<const float> logits, int top_logprobs) {
+SampledToken Sampler::Sample(absl::Span<const float> logits, int top_logprobs,
+                             const TokenMask* allowed) {
   MLAD_DCHECK(!logits.empty());
   SampledToken token;
-  token.id = Choose(logits);
+  token.id = Choose(logits, allowed);
   if (top_logprobs >= 0) {
     const double log_normalizer = LogNormalizer(logits);
     token.logprob =
@@ -82,8 +94,15 @@ SampledToken Sampler::Sample(absl::Span<const float> logits, int top_logprobs) {
   return token;
 }
 
-int32_t Sampler::Choose(absl::Span<const float> logits) {
+int32_t Sampler::Choose(absl::Span<const float> logits,
+                        const TokenMask* allowed) {
   CollectCandidates(logits);
+  if (allowed != nullptr) {
+    std::erase_if(candidates_, [allowed](const Candidate& candidate) {
+      return !allowed->Allows(candidate.id);
+    });
+    MLAD_DCHECK(!candidates_.empty());
+  }
   if (IsGreedy(params_)) {
     return std::min_element(candidates_.begin(), candidates_.end(), Better)->id;
   }
@@ -109,6 +128,10 @@ void Sampler::CollectCandidates(absl::Span<const float> logits) {
     float& score = candidates_[id].score;
     score = FiniteLogit(score - params_.presence_penalty -
                         params_.frequency_penalty * static_cast<float>(count));
+  }
+  for (const LogitBias& bias : params_.logit_bias) {
+    float& score = candidates_[bias.id].score;
+    score = FiniteLogit(score + bias.bias);
   }
 }
 

@@ -10,7 +10,17 @@
 #include "absl/status/status.h"
 #include "absl/types/span.h"
 
+#include "engine/token_mask.h"
+
 namespace mlad {
+
+/// Added to a token's logit.
+struct LogitBias {
+  int32_t id = 0;
+  float bias = 0;  // [-100, 100]
+};
+
+inline constexpr size_t kMaxLogitBiases = 1024;
 
 struct SamplingParams {
   bool greedy = false;       // argmax after penalties; ties to the lower id
@@ -22,6 +32,8 @@ struct SamplingParams {
   float frequency_penalty = 0.0f;   // [-2, 2]; over the output
   float presence_penalty = 0.0f;    // [-2, 2]; over the output
   uint64_t seed = 0;                // 0: chosen by the engine, reported back
+  // At most kMaxLogitBiases, of ids in the vocabulary; of one id they add up.
+  std::vector<LogitBias> logit_bias;
 };
 
 /// Most alternatives that can be asked for with a token.
@@ -45,8 +57,8 @@ struct SampledToken {
 /// function of seed, history and logits only; the draw is own code, since the
 /// distributions of <random> differ between libraries.
 ///
-/// Order  penalties; temperature; min-p; top-k; top-p over what these left;
-///        one draw. Ties are cut and listed by ascending id.
+/// Order  penalties; bias; mask; temperature; min-p; top-k; top-p over what
+///        these left; one draw. Ties are cut and listed by ascending id.
 /// Edge   a logit that is NaN or -inf counts as the lowest float, +inf as the
 ///        highest
 class Sampler {
@@ -55,8 +67,10 @@ class Sampler {
   Sampler(const SamplingParams& params, absl::Span<const int32_t> prompt);
   /// Draws the next token and remembers it. `top_logprobs`: alternatives
   /// wanted, 0 to kMaxLogprobs; -1: none, and the token's own logprob stays
-  /// 0. Memory is allocated by the first call only (and for alternatives).
-  SampledToken Sample(absl::Span<const float> logits, int top_logprobs);
+  /// 0. `allowed`: what may be drawn, not empty; null: any token. Memory is
+  /// allocated by the first call only (and for alternatives).
+  SampledToken Sample(absl::Span<const float> logits, int top_logprobs,
+                      const TokenMask* allowed = nullptr);
 
  private:
   /// A token that may be drawn. `score` is its logit, then its weight.
@@ -68,7 +82,7 @@ class Sampler {
     return a.score > b.score || (a.score == b.score && a.id < b.id);
   }
 
-  int32_t Choose(absl::Span<const float> logits);
+  int32_t Choose(absl::Span<const float> logits, const TokenMask* allowed);
   void CollectCandidates(absl::Span<const float> logits);
   float HighestScore() const;
   void KeepMinP(float highest);

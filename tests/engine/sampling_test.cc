@@ -461,5 +461,63 @@ TEST(ValidateSampling, AcceptsTheEndsOfTheRanges) {
               })).ok());
 }
 
+TEST(Sampler, BiasIsAddedBehindThePenalties) {
+  std::vector<float> logits = {1, 2, 3};
+  const auto greedy = [](std::vector<LogitBias> bias) {
+    return Params([&](SamplingParams& p) {
+      p.greedy = true;
+      p.repetition_penalty = 10;
+      p.logit_bias = std::move(bias);
+    });
+  };
+  EXPECT_EQ(Sampler(greedy({}), {}).Sample(logits, -1).id, 2);
+  EXPECT_EQ(Sampler(greedy({{2, -1.5f}}), {}).Sample(logits, -1).id, 1);
+  EXPECT_EQ(Sampler(greedy({{0, 1.5f}, {0, 1}}), {}).Sample(logits, -1).id, 0);
+  // The penalty would turn 3 + 2 into 0.5, but turns 3 into 0.3.
+  EXPECT_EQ(
+      Sampler(greedy({{2, 2}}), std::vector<int32_t>{2}).Sample(logits, -1).id,
+      2);
+  // The log-probability stays the model's own.
+  EXPECT_FLOAT_EQ(Sampler(greedy({{0, 100}}), {}).Sample(logits, 0).logprob,
+                  static_cast<float>(LogProbability(logits, 0)));
+}
+
+TEST(Sampler, DrawsAllowedTokensOnlyInTheirOwnProportions) {
+  const std::vector<float> logits = RandomLogits(200, 2, 5);
+  TokenMask allowed(200);
+  std::vector<float> masked = logits;
+  for (int32_t id = 0; id < 200; ++id) {
+    if (id % 7 == 3) {
+      allowed.Allow(id);
+    } else {
+      masked[id] = -kInfinity;
+    }
+  }
+  const SamplingParams params = Params([](SamplingParams& p) {
+    p.temperature = 0.9f;
+    p.top_p = 0.9f;
+    p.top_k = 12;
+  });
+  Sampler sampler(params, {});
+  Sampler reference(params, {});
+  for (int i = 0; i < 200; ++i) {
+    const int32_t id = sampler.Sample(logits, -1, &allowed).id;
+    EXPECT_TRUE(allowed.Allows(id));
+    EXPECT_EQ(id, reference.Sample(masked, -1).id);
+  }
+}
+
+TEST(ValidateSampling, NamesTheTokenWhoseBiasIsOutOfRange) {
+  const auto biased = [](float bias) {
+    return ValidateSampling(Params([&](SamplingParams& p) {
+      p.logit_bias = {{17, bias}};
+    }));
+  };
+  EXPECT_TRUE(biased(-100).ok());
+  EXPECT_THAT(std::string(biased(kNaN).message()),
+              testing::HasSubstr("token 17"));
+  EXPECT_FALSE(biased(100.5f).ok());
+}
+
 }  // namespace
 }  // namespace mlad

@@ -85,10 +85,32 @@ std::vector<Bytes> TokenizerSeeds() {
   return seeds;
 }
 
+/// The first byte says what the rest is: see grammar_fuzz.cc.
+std::vector<Bytes> GrammarSeeds() {
+  const std::string_view texts[] = {
+      "g"
+      R"(root ::= list # of words
+list ::= [a-zé]+ ("," [^,\n]{1,3})* | "\x41\u00e9" (. | "")?)",
+      "s"
+      R"({"type":"object","properties":{"a":{"type":"string",
+"minLength":1,"maxLength":4},"b":{"type":"integer","minimum":-5,"maximum":120},
+"c":{"type":"array","items":{"$ref":"#/$defs/d"},"minItems":1}},
+"required":["a"],"additionalProperties":{"type":"number","minimum":0},
+"$defs":{"d":{"anyOf":[{"const":1},{"enum":["x",null]}]}}})",
+      "s"
+      R"({"prefixItems":[true,{"type":["boolean","null"]}],"items":false})"};
+  std::vector<Bytes> seeds;
+  for (const std::string_view text : texts) {
+    seeds.push_back(GgufBytes().Append(text.data(), text.size()).bytes());
+  }
+  return seeds;
+}
+
 int Write(std::string_view target, const std::filesystem::path& folder) {
   std::vector<Bytes> seeds;
   if (target == "gguf_fuzz") seeds = GgufSeeds();
   if (target == "tokenizer_fuzz") seeds = TokenizerSeeds();
+  if (target == "grammar_fuzz") seeds = GrammarSeeds();
   for (size_t i = 0; i < seeds.size(); ++i) {
     std::ofstream out(folder / ("seed" + std::to_string(i)), std::ios::binary);
     out.write(reinterpret_cast<const char*>(seeds[i].data()),
