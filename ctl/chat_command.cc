@@ -1,6 +1,7 @@
 #include <iostream>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "base/status.h"
 #include "ctl/commands.h"
@@ -108,7 +109,9 @@ absl::Status Converse(const ConnectionOptions& connection,
 
 int RunChat(const CtlOptions& options) {
   v1::ChatRequest request;
-  *request.mutable_options() = MakeGenerationOptions(options.sampling);
+  auto generation = MakeGenerationOptions(options.sampling);
+  if (!generation.ok()) return ReportStatus(generation.status());
+  *request.mutable_options() = *std::move(generation);
   if (!options.system.empty()) AddMessage(request, "system", options.system);
   const bool converse = options.input.words.empty() &&
                         options.input.file.empty() && IsTerminal(0) &&

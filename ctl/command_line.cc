@@ -17,6 +17,7 @@ constexpr char kFooter[] = R"text(Examples:
   mla-ctl generate "In the beginning" --temperature 0.7 --top-p 0.9 -n 100
   mla-ctl generate --tokens 0,686,330 --greedy -n 32 --json
   mla-ctl chat "What is a whale?"
+  mla-ctl chat "Describe a whale." --json-schema animal.schema.json
   mla-ctl score --file story.txt
   mla-ctl stats --watch 1
   mla-ctl top
@@ -99,6 +100,25 @@ void AddSampling(CLI::App& command, SamplingOptions& s) {
   command.add_option("--logprobs", s.logprobs,
                      "With --json: log-probabilities and this many "
                      "alternatives per token");
+  command.add_option("--prompt-logprobs", s.prompt_logprobs,
+                     "With --json: the same of the prompt's tokens");
+  command
+      .add_option("--logit-bias", s.logit_bias,
+                  "Added to tokens' logits: ID=BIAS,ID=BIAS; -100 to 100")
+      ->delimiter(',');
+  command.add_flag("--echo", s.echo, "Show the prompt, too");
+}
+
+void AddFormat(CLI::App& command, SamplingOptions& s) {
+  command.add_flag("--json-mode", s.json_mode, "The answer is a JSON object");
+  command.add_option("--json-schema", s.json_schema_file,
+                     "The answer is JSON that the schema in this file allows");
+  command.add_option("--grammar", s.grammar_file,
+                     "The answer is a text of the GBNF grammar in this file");
+  command.add_flag_function(
+      "--split-reasoning,!--no-split-reasoning",
+      [&s](int64_t count) { s.split_reasoning = count > 0; },
+      "Tell the thought (<think>) from the answer, or do not");
 }
 
 void AddSecurity(CLI::App& app, ConnectionOptions& connection) {
@@ -126,11 +146,13 @@ class ParserBuilder {
         Add("generate", "Continue a text, streaming", RunGenerate);
     AddInput(*generate, options_.input, /*tokens=*/true);
     AddSampling(*generate, options_.sampling);
+    AddFormat(*generate, options_.sampling);
 
     CLI::App* chat = Add("chat", "Ask, or converse on a terminal", RunChat);
     AddInput(*chat, options_.input, /*tokens=*/false);
     chat->add_option("--system", options_.system, "System message");
     AddSampling(*chat, options_.sampling);
+    AddFormat(*chat, options_.sampling);
 
     CLI::App* tokenize = Add("tokenize", "Text to token ids", RunTokenize);
     AddInput(*tokenize, options_.input, /*tokens=*/false);

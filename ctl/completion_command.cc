@@ -1,4 +1,6 @@
+#include <algorithm>
 #include <iostream>
+#include <iterator>
 #include <string>
 #include <vector>
 
@@ -22,12 +24,20 @@ constexpr char kBash[] = R"(_mla_ctl() {
   case $$command in
 $2  esac
   COMPREPLY=($$(compgen -W "$$words" -- "$$word"))
-  if [[ $${COMP_WORDS[COMP_CWORD-1]} == --file || $${COMP_WORDS[COMP_CWORD-1]} == -f ]]; then
-    COMPREPLY=($$(compgen -f -- "$$word"))
-  fi
+  case $${COMP_WORDS[COMP_CWORD-1]} in
+    $3) COMPREPLY=($$(compgen -f -- "$$word")) ;;
+  esac
 }
 complete -F _mla_ctl mla-ctl
 )";
+
+// Flags that a file's name follows.
+constexpr const char* kFileFlags[] = {"file", "json-schema", "grammar"};
+
+bool NamesFile(const std::string& flag) {
+  return std::find(std::begin(kFileFlags), std::end(kFileFlags), flag) !=
+         std::end(kFileFlags);
+}
 
 /// The long flags of a parser.
 std::string Flags(const CLI::App& app) {
@@ -52,7 +62,9 @@ std::string BashScript(const CLI::App& app,
         command.app->get_name() == "completion" ? " bash zsh fish" : "",
         "\" ;;\n");
   }
-  return absl::Substitute(kBash, absl::StrJoin(names, " "), Flags(app), cases);
+  return absl::Substitute(
+      kBash, absl::StrJoin(names, " "), Flags(app), cases,
+      absl::StrCat("-f|--", absl::StrJoin(kFileFlags, "|--")));
 }
 
 std::string FishScript(const CLI::App& app,
@@ -63,7 +75,7 @@ std::string FishScript(const CLI::App& app,
     for (const CLI::Option* option : parser.get_options()) {
       for (const std::string& name : option->get_lnames()) {
         absl::StrAppend(&script, "complete -c mla-ctl ", condition, " -l ",
-                        name, name == "file" ? " -r -F" : "", "\n");
+                        name, NamesFile(name) ? " -r -F" : "", "\n");
       }
     }
   };

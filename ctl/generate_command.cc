@@ -12,7 +12,8 @@ namespace {
 absl::StatusOr<v1::GenerateRequest> MakeRequest(const CtlOptions& options) {
   v1::GenerateRequest request;
   MLAD_RETURN_IF_ERROR(FillInput(options.input, request));
-  *request.mutable_options() = MakeGenerationOptions(options.sampling);
+  MLAD_ASSIGN_OR_RETURN(*request.mutable_options(),
+                        MakeGenerationOptions(options.sampling));
   return request;
 }
 

@@ -1,8 +1,62 @@
 #include "ctl/generation_options.h"
 
-namespace mlad {
+#include <string>
+#include <utility>
 
-v1::GenerationOptions MakeGenerationOptions(const SamplingOptions& options) {
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+
+#include "base/status.h"
+#include "ctl/input.h"
+
+namespace mlad {
+namespace {
+
+absl::Status AddLogitBias(const SamplingOptions& options,
+                          v1::Sampling& sampling) {
+  for (const std::string& text : options.logit_bias) {
+    const std::pair<std::string, std::string> parts =
+        absl::StrSplit(text, absl::MaxSplits('=', 1));
+    int32_t id = 0;
+    float bias = 0;
+    if (!absl::SimpleAtoi(parts.first, &id) ||
+        !absl::SimpleAtof(parts.second, &bias)) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "--logit-bias '", text, "' is not ID=BIAS, as in 42=-100"));
+    }
+    v1::LogitBias& entry = *sampling.add_logit_bias();
+    entry.set_id(id);
+    entry.set_bias(bias);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status SetFormat(const SamplingOptions& options,
+                       v1::GenerationOptions& request) {
+  const bool has_schema = !options.json_schema_file.empty();
+  const bool has_grammar = !options.grammar_file.empty();
+  if (options.json_mode + has_schema + has_grammar > 1) {
+    return absl::InvalidArgumentError(
+        "more than one of --json-mode, --json-schema and --grammar given; give "
+        "one");
+  }
+  if (options.json_mode) request.set_json_object(true);
+  if (has_schema) {
+    MLAD_ASSIGN_OR_RETURN(*request.mutable_json_schema(),
+                          ReadInputFile(options.json_schema_file));
+  }
+  if (has_grammar) {
+    MLAD_ASSIGN_OR_RETURN(*request.mutable_grammar(),
+                          ReadInputFile(options.grammar_file));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<v1::GenerationOptions> MakeGenerationOptions(
+    const SamplingOptions& options) {
   v1::GenerationOptions request;
   v1::Sampling& sampling = *request.mutable_sampling();
   if (options.greedy) sampling.set_greedy(true);
@@ -27,6 +81,15 @@ v1::GenerationOptions MakeGenerationOptions(const SamplingOptions& options) {
   if (options.exact_reuse) request.set_exact_reuse(true);
   if (options.priority) request.set_priority(*options.priority);
   if (options.logprobs) request.set_logprobs(*options.logprobs);
+  MLAD_RETURN_IF_ERROR(AddLogitBias(options, sampling));
+  MLAD_RETURN_IF_ERROR(SetFormat(options, request));
+  if (options.split_reasoning) {
+    request.set_split_reasoning(*options.split_reasoning);
+  }
+  if (options.echo) request.set_echo(true);
+  if (options.prompt_logprobs) {
+    request.set_prompt_logprobs(*options.prompt_logprobs);
+  }
   return request;
 }
 

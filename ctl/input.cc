@@ -14,9 +14,7 @@
 #include "ctl/terminal.h"
 
 namespace mlad {
-namespace {
-
-absl::StatusOr<std::string> ReadFile(const std::string& path) {
+absl::StatusOr<std::string> ReadInputFile(const std::string& path) {
   std::error_code ignored;
   if (std::filesystem::is_directory(path, ignored)) {  // which would open
     return absl::InvalidArgumentError(
@@ -30,8 +28,6 @@ absl::StatusOr<std::string> ReadFile(const std::string& path) {
   return std::string(std::istreambuf_iterator<char>(in), {});
 }
 
-}  // namespace
-
 absl::StatusOr<std::string> ReadInputText(const InputOptions& options) {
   if ((options.words.empty() ? 0 : 1) + (options.file.empty() ? 0 : 1) +
           (options.tokens.empty() ? 0 : 1) >
@@ -42,7 +38,7 @@ absl::StatusOr<std::string> ReadInputText(const InputOptions& options) {
   if (!options.tokens.empty()) return std::string();
   if (!options.words.empty()) return absl::StrJoin(options.words, " ");
   if (!options.file.empty() && options.file != "-") {
-    return ReadFile(options.file);
+    return ReadInputFile(options.file);
   }
   if (options.file.empty() && IsTerminal(0)) {
     return absl::InvalidArgumentError(

@@ -10,6 +10,9 @@
 
 namespace mlad {
 
+/// The file's content. Errors: kInvalidArgument when it cannot be read.
+absl::StatusOr<std::string> ReadInputFile(const std::string& path);
+
 /// The words, the file's content or, without either, standard input; nothing
 /// when there are token ids instead.
 /// Errors: kInvalidArgument when the file cannot be read, more than one of them

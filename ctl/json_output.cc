@@ -25,6 +25,18 @@ nlohmann::json ToJson(
   return list;
 }
 
+nlohmann::json ToJson(
+    const google::protobuf::RepeatedPtrField<v1::TokenScore>& scores) {
+  nlohmann::json list = nlohmann::json::array();
+  for (const v1::TokenScore& score : scores) {
+    list.push_back({{"id", score.id()},
+                    {"piece", score.piece()},
+                    {"logprob", score.logprob()},
+                    {"alternatives", ToJson(score.alternatives())}});
+  }
+  return list;
+}
+
 std::string StateName(v1::ServingState state) {
   const std::string name = v1::ServingState_Name(state);
   return absl::AsciiStrToLower(absl::StripPrefix(name, "SERVING_STATE_"));

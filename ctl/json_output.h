@@ -16,6 +16,8 @@ void PrintJsonLine(const nlohmann::json& value);
 nlohmann::json ToJson(
     const google::protobuf::RepeatedPtrField<v1::TokenAlternative>&
         alternatives);
+nlohmann::json ToJson(
+    const google::protobuf::RepeatedPtrField<v1::TokenScore>& scores);
 /// The contract of `mla-ctl stats --json`: array `nodes` and totals.
 nlohmann::json ToJson(const v1::Stats& stats);
 nlohmann::json ToJson(const v1::Topology& topology);

@@ -39,6 +39,12 @@ struct SamplingOptions {
   std::optional<int32_t> logprobs;
   bool exact_reuse = false;
   std::optional<int32_t> priority;
+  std::vector<std::string> logit_bias;  // "ID=BIAS"
+  bool json_mode = false;
+  std::string json_schema_file, grammar_file;
+  std::optional<bool> split_reasoning;
+  bool echo = false;
+  std::optional<int32_t> prompt_logprobs;
 };
 
 struct CtlOptions {

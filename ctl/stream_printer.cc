@@ -1,6 +1,7 @@
 #include "ctl/stream_printer.h"
 
 #include <iostream>
+#include <utility>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_format.h"
@@ -33,8 +34,15 @@ void StreamPrinter::Show(const v1::GenerateResponse& message) {
     case v1::GenerateResponse::kFinish:
       progress_.Clear();
       finish_ = message.finish();
-      text_ += finish_.text();
-      if (!json_) PrintText(finish_.text());
+      ShowText(finish_.reasoning(), finish_.text());
+      return;
+    case v1::GenerateResponse::kPrompt:
+      ShowPrompt(message.prompt());
+      return;
+    case v1::GenerateResponse::kPromptLogprobs:
+      for (nlohmann::json& score : ToJson(message.prompt_logprobs().scores())) {
+        prompt_logprobs_.push_back(std::move(score));
+      }
       return;
     case v1::GenerateResponse::EVENT_NOT_SET:
       return;
@@ -43,17 +51,33 @@ void StreamPrinter::Show(const v1::GenerateResponse& message) {
 
 void StreamPrinter::ShowToken(const v1::Token& token) {
   progress_.Clear();
-  text_ += token.text();
-  if (!json_) {
-    PrintText(token.text());
-    return;
-  }
+  ShowText(token.reasoning(), token.text());
+  if (!json_) return;
   ids_.push_back(token.id());
   if (token.has_logprob()) {
     logprobs_.push_back({{"id", token.id()},
                          {"logprob", token.logprob()},
                          {"alternatives", ToJson(token.alternatives())}});
   }
+}
+
+void StreamPrinter::ShowPrompt(const v1::Prompt& prompt) {
+  prompt_ = prompt;
+  if (!json_) PrintText(prompt.text());
+}
+
+void StreamPrinter::ShowText(const std::string& reasoning,
+                             const std::string& text) {
+  if (!json_ && text_to_terminal_) {
+    if (!reasoning.empty()) {
+      std::cout << Colours().Dim(ForTerminal(reasoning, true)) << std::flush;
+    }
+    const bool answer_begins = text_.empty() && !text.empty();
+    if (answer_begins && !(reasoning_ + reasoning).empty()) std::cout << "\n\n";
+  }
+  reasoning_ += reasoning;
+  text_ += text;
+  if (!json_) PrintText(text);
 }
 
 void StreamPrinter::PrintText(const std::string& text) const {
@@ -81,6 +105,12 @@ void StreamPrinter::PrintJson() const {
     object["stop_string"] = finish_.stop_string();
   }
   if (!logprobs_.empty()) object["logprobs"] = logprobs_;
+  if (!reasoning_.empty()) object["reasoning"] = reasoning_;
+  if (prompt_.has_value()) {
+    object["prompt"] = {{"token_ids", prompt_->ids()},
+                        {"text", prompt_->text()}};
+  }
+  if (!prompt_logprobs_.empty()) object["prompt_logprobs"] = prompt_logprobs_;
   PrintJsonLine(object);
 }
 

@@ -1,6 +1,7 @@
 // Shows a stream of tokens as it comes, or collects it for JSON.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include <nlohmann/json.hpp>
@@ -22,10 +23,14 @@ class StreamPrinter {
   /// terminal, a line of timings on stderr.
   void Finish();
 
-  const std::string& text() const { return text_; }
+  const std::string& text() const { return text_; }  // the answer
 
  private:
   void ShowToken(const v1::Token& token);
+  void ShowPrompt(const v1::Prompt& prompt);
+  /// Text of the answer, and the thought before it: that one only where a
+  /// person can tell them apart.
+  void ShowText(const std::string& reasoning, const std::string& text);
   void PrintText(const std::string& text) const;
   void PrintJson() const;
 
@@ -33,8 +38,11 @@ class StreamPrinter {
   const bool text_to_terminal_ = IsTerminal(1);
   ProgressLine progress_;
   std::string text_;
+  std::string reasoning_;
   nlohmann::json ids_ = nlohmann::json::array();
   nlohmann::json logprobs_ = nlohmann::json::array();
+  nlohmann::json prompt_logprobs_ = nlohmann::json::array();
+  std::optional<v1::Prompt> prompt_;
   v1::Finish finish_;
 };
 

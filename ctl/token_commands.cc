@@ -31,17 +31,10 @@ void PrintPieces(const v1::TokenizeResponse& response) {
 }
 
 nlohmann::json ScoreAsJson(const v1::ScoreResponse& response) {
-  nlohmann::json scores = nlohmann::json::array();
-  for (const v1::TokenScore& score : response.scores()) {
-    scores.push_back({{"id", score.id()},
-                      {"piece", score.piece()},
-                      {"logprob", score.logprob()},
-                      {"alternatives", ToJson(score.alternatives())}});
-  }
   return {{"perplexity", response.perplexity()},
           {"total_logprob", response.total_logprob()},
           {"first_id", response.first_id()},
-          {"scores", scores}};
+          {"scores", ToJson(response.scores())}};
 }
 
 void PrintScore(const v1::ScoreResponse& response, bool per_token) {

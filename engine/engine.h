@@ -14,6 +14,7 @@
 
 #include "attention/latent_cache.h"
 #include "base/clock.h"
+#include "engine/output_format.h"
 #include "engine/sampling.h"
 #include "model/language_model.h"
 #include "model/tokenizer.h"
@@ -32,7 +33,8 @@ struct GenerationRequest {
   int64_t max_tokens = 0;
   // Not part of the text sent. At most kMaxStopStrings of 1 to
   // kMaxStopStringBytes bytes. The one that is complete first ends the text, of
-  // several at the same byte the longest.
+  // several at the same byte the longest. With
+  // split_reasoning, looked for in the answer only.
   std::vector<std::string> stop;
   // Generation ends after any of them: the token and its text are sent. At most
   // kMaxStopTokenIds.
@@ -48,6 +50,14 @@ struct GenerationRequest {
   int64_t token_limit = 0;
   std::string client;  // who gets a share of the places
   int priority = 0;    // the higher goes first; up to kMaxPriority
+  // The same of the prompt's tokens but the first: nothing of the prompt is
+  // taken from the cache then.
+  int prompt_logprobs = -1;
+  // Excludes ignore_eos: the text ends where the grammar ends. A thought that
+  // is split off is free.
+  OutputFormat format;
+  // Tells the thought of a reasoning model from its answer.
+  bool split_reasoning = false;
   absl::Time deadline = absl::InfiniteFuture();
 };
 
@@ -57,6 +67,7 @@ enum class FinishReason : uint8_t {
   kStopToken,
   kMaxTokens,
   kContextFull,
+  kGrammarEnd,  // the grammar allows nothing more
   kCancelled,
   kDeadline,
 };
@@ -65,6 +76,7 @@ enum class FinishReason : uint8_t {
 struct TokenEvent {
   SampledToken token;
   std::string text;  // may be empty while a character or stop string is open
+  std::string reasoning;
 };
 
 struct Usage {
@@ -84,11 +96,18 @@ struct Timings {
 
 struct FinishEvent {
   FinishReason reason = FinishReason::kEos;
-  std::string text;  // what was held back and is now known to be wanted
+  std::string text;       // what was held back and is now known to be wanted
+  std::string reasoning;  // the same
   std::string stop_string;
   Usage usage;
   Timings timings;
   uint64_t seed = 0;
+};
+
+/// Of consecutive tokens: each one's log-probability given all before it.
+struct ScoreResult {
+  std::vector<float> logprobs;                 // [tokens], natural log
+  std::vector<std::vector<TokenLogprob>> top;  // [tokens], if asked for
 };
 
 /// Receives the events of one request, in order, on the engine's delivery
@@ -98,6 +117,10 @@ class GenerationObserver {
   virtual ~GenerationObserver() = default;
   /// While the prompt is read, after each chunk.
   virtual void OnPromptProgress(int64_t done, int64_t total) = 0;
+  /// With prompt_logprobs, after each chunk: of the prompt's tokens from
+  /// `first` (at least 1) on.
+  virtual void OnPromptLogprobs(int64_t /*first*/,
+                                const ScoreResult& /*result*/) {}
   virtual void OnToken(const TokenEvent& event) = 0;
   /// Exactly once, last. A cancelled request and one past its deadline report
   /// what they had got; an error status means that the request failed.
@@ -112,17 +135,12 @@ struct ScoreRequest {
   absl::Time deadline = absl::InfiniteFuture();
 };
 
-/// Log-probability of tokens[i + 1] given tokens[0..i].
-struct ScoreResult {
-  std::vector<float> logprobs;  // [tokens - 1], natural log
-  std::vector<std::vector<TokenLogprob>> top;
-};
-
 class ScoreObserver {
  public:
   virtual ~ScoreObserver() = default;
   virtual void OnProgress(int64_t done, int64_t total) = 0;
-  /// Exactly once, last. Errors: kCancelled, kDeadlineExceeded.
+  /// Of all tokens but the first. Exactly once, last.
+  /// Errors: kCancelled, kDeadlineExceeded.
   virtual void OnFinish(const absl::StatusOr<ScoreResult>& result) = 0;
 };
 
@@ -188,7 +206,8 @@ class Engine {
   /// Cancels what is running.
   virtual ~Engine() = default;
 
-  /// Errors at once: kInvalidArgument (ids, sampling, empty prompt, stop),
+  /// Errors at once: kInvalidArgument (ids, sampling, empty prompt, stop,
+  /// grammar or schema),
   /// kOutOfRange (the context has no room for the prompt and one token),
   /// kResourceExhausted (queue full, or its client's share of it, with a retry
   /// hint; or the cache is too small for prompt and max_tokens even when

@@ -6,7 +6,8 @@
 
 namespace mlad {
 
-EventDelivery::EventDelivery() : thread_([this] { Run(); }) {}
+EventDelivery::EventDelivery(const char* name)
+    : thread_([this, name] { Run(name); }) {}
 
 EventDelivery::~EventDelivery() {
   {
@@ -26,8 +27,8 @@ void EventDelivery::Post(std::function<void()> event) {
   wake_.notify_one();
 }
 
-void EventDelivery::Run() {
-  pthread_setname_np(pthread_self(), "mlad-delivery");
+void EventDelivery::Run(const char* name) {
+  pthread_setname_np(pthread_self(), name);
   std::vector<std::function<void()>> batch;
   while (true) {
     {

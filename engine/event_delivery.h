@@ -16,7 +16,8 @@ class EventDelivery {
  public:
   static constexpr size_t kMaxWaiting = 1 << 14;
 
-  EventDelivery();
+  /// `name`: of the thread, up to 15 letters.
+  explicit EventDelivery(const char* name = "mlad-delivery");
   /// Runs what was posted before, then stops.
   ~EventDelivery();
   EventDelivery(const EventDelivery&) = delete;
@@ -27,7 +28,7 @@ class EventDelivery {
   void Post(std::function<void()> event);
 
  private:
-  void Run();
+  void Run(const char* name);
 
   // The standard library's: ThreadSanitizer does not see into a packaged
   // Abseil's.

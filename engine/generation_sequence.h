@@ -8,9 +8,11 @@
 #include <string>
 
 #include "engine/engine.h"
+#include "engine/reasoning_splitter.h"
 #include "engine/sampling.h"
 #include "engine/sequence.h"
 #include "engine/stop_matcher.h"
+#include "engine/token_constraint.h"
 #include "model/tokenizer.h"
 
 namespace mlad {
@@ -23,10 +25,12 @@ class GenerationSequence final : public Sequence {
     FinishReason reason = FinishReason::kMaxTokens;
   };
 
-  /// `request` is valid and has a seed.
+  /// `request` is valid and has a seed. `constraint`: of its format; may be
+  /// null.
   GenerationSequence(const Terms& terms, GenerationRequest request,
                      const Bound& bound, const Tokenizer& tokenizer,
-                     std::shared_ptr<GenerationObserver> observer);
+                     std::shared_ptr<GenerationObserver> observer,
+                     std::unique_ptr<TokenConstraint> constraint = nullptr);
 
   int64_t ReusableTokens() const override {
     return static_cast<int64_t>(tokens().size()) - 1;
@@ -40,6 +44,17 @@ class GenerationSequence final : public Sequence {
   bool AfterStep(absl::Time now) override;
 
  private:
+  bool scoring_prompt() const {
+    return request_.prompt_logprobs >= 0 && scored_ < prompt_tokens() - 1;
+  }
+  void ScorePrompt(int64_t position, absl::Span<const float> logits);
+  /// Draws the next token, or finds that there is none.
+  void DrawToken(absl::Span<const float> logits);
+  bool constrained() const {
+    return constraint_ != nullptr &&
+           (!splitter_.has_value() || splitter_->in_answer());
+  }
+  ReasoningSplitter::Parts Split(const std::string& text);
   std::optional<FinishReason> ReasonToStopAt(int32_t id) const;
   /// Moves what was held back into `event`.
   void FlushText(FinishEvent& event);
@@ -51,10 +66,15 @@ class GenerationSequence final : public Sequence {
   std::shared_ptr<GenerationObserver> observer_;
   Sampler sampler_;
   StreamingDetokenizer detokenizer_;
+  std::optional<ReasoningSplitter> splitter_;
   StopMatcher stop_matcher_;
+  const std::unique_ptr<TokenConstraint> constraint_;
+  ScoreResult prompt_scores_;  // of this step
+  int64_t scored_ = 0;         // tokens of the prompt behind the first
   std::optional<SampledToken> sampled_;  // in this step
   absl::Time first_token_at_ = absl::InfiniteFuture();
   std::optional<FinishReason> reason_;
+  absl::Status failure_;
 };
 
 }  // namespace mlad

@@ -93,6 +93,10 @@ absl::Status ValidateRequest(const GenerationRequest& request,
   MLAD_RETURN_IF_ERROR(
       ValidateIds("Prompt token", request.prompt, limits.vocab_size));
   MLAD_RETURN_IF_ERROR(ValidateSampling(request.sampling));
+  for (const LogitBias& bias : request.sampling.logit_bias) {
+    MLAD_RETURN_IF_ERROR(
+        ValidateIds("Logit bias", {&bias.id, 1}, limits.vocab_size));
+  }
   if (request.max_tokens < 0) {
     return absl::InvalidArgumentError(
         absl::StrCat("max_tokens is ", request.max_tokens,
@@ -101,6 +105,13 @@ absl::Status ValidateRequest(const GenerationRequest& request,
   MLAD_RETURN_IF_ERROR(ValidateStops(request, limits.vocab_size));
   MLAD_RETURN_IF_ERROR(ValidateLogprobs("logprobs", request.logprobs, -1));
   MLAD_RETURN_IF_ERROR(ValidatePriority(request.priority));
+  MLAD_RETURN_IF_ERROR(
+      ValidateLogprobs("prompt_logprobs", request.prompt_logprobs, -1));
+  if (request.ignore_eos && request.format.kind != OutputFormat::Kind::kFree) {
+    return absl::InvalidArgumentError(
+        "ignore_eos does not go with a grammar or JSON, whose end is the "
+        "text's; leave one of them out.");
+  }
   const int64_t prompt_tokens = static_cast<int64_t>(request.prompt.size());
   const int64_t room =
       std::max<int64_t>(1, limits.context_tokens - prompt_tokens);

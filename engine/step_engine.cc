@@ -35,6 +35,8 @@ StepEngine::StepEngine(const Parts& parts, const EngineOptions& options)
       options_(options),
       request_limits_{parts.model->vocab_size(), options.context_tokens,
                       LongestSequence(*parts.pages, options.context_tokens)},
+      grammars_(*parts.tokenizer),
+      grammar_worker_("mlad-grammar"),
       pages_(*parts.pages, PrefixDirectory(options.page_notes)),
       scheduler_(LimitsOf(*parts.model)),
       budget_(options.max_token_gap,
@@ -61,13 +63,22 @@ absl::StatusOr<RequestId> StepEngine::Generate(
   terms.client = request.client;
   terms.priority = request.priority;
   terms.exact_reuse_only = request.exact_reuse;
-  MLAD_RETURN_IF_ERROR(
-      TakePlace(ValidateRequest(request, request_limits_), terms));
+  absl::Status valid = ValidateRequest(request, request_limits_);
+  absl::StatusOr<std::shared_ptr<GrammarMasks>> masks = nullptr;
+  if (valid.ok()) {
+    masks = grammars_.Get(request.format);
+    valid = masks.status();
+  }
+  MLAD_RETURN_IF_ERROR(TakePlace(valid, terms));
+  std::unique_ptr<TokenConstraint> constraint;
+  if (*masks != nullptr) {
+    constraint = std::make_unique<TokenConstraint>(*masks, grammar_worker_);
+  }
   if (request.sampling.seed == 0) request.sampling.seed = ChooseSeed();
   const GenerationSequence::Bound bound = BoundOf(request, request_limits_);
-  Enqueue(std::make_unique<GenerationSequence>(terms, std::move(request), bound,
-                                               *parts_.tokenizer,
-                                               std::move(observer)));
+  Enqueue(std::make_unique<GenerationSequence>(
+      terms, std::move(request), bound, *parts_.tokenizer, std::move(observer),
+      std::move(constraint)));
   return terms.id;
 }
 

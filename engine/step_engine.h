@@ -16,6 +16,7 @@
 #include "engine/engine.h"
 #include "engine/event_delivery.h"
 #include "engine/gap_budget.h"
+#include "engine/grammar_store.h"
 #include "engine/rate_meter.h"
 #include "engine/request_validation.h"
 #include "engine/scheduler.h"
@@ -121,6 +122,8 @@ class StepEngine final : public Engine {
   const Parts parts_;
   const EngineOptions options_;
   const RequestLimits request_limits_;
+  GrammarStore grammars_;
+  EventDelivery grammar_worker_;
 
   // Of the engine's thread.
   std::vector<SequencePtr> running_;

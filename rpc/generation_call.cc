@@ -22,11 +22,14 @@ absl::Status GenerationCall::SubmitOrError() {
     return absl::CancelledError("the client cancelled");
   }
   ServedModel& model = params_.ticket.model();
-  MLAD_ASSIGN_OR_RETURN(GenerationRequest request,
+  MLAD_ASSIGN_OR_RETURN(GenerationOrder order,
                         params_.reader(*params_.request, model));
+  GenerationRequest& request = order.request;
   MLAD_RETURN_IF_ERROR(
       ApplyClientLimits(params_.ticket.pass(), params_.max_tokens, request));
   request.deadline = CallDeadline(*params_.context);
+  echo_ = order.echo;
+  if (echo_ || request.prompt_logprobs >= 0) prompt_ = request.prompt;
   with_logprobs_ = request.logprobs >= 0;
   Engine& engine = model.engine();
   MLAD_ASSIGN_OR_RETURN(
@@ -38,12 +41,30 @@ absl::Status GenerationCall::SubmitOrError() {
   return absl::OkStatus();
 }
 
+void GenerationCall::SendEcho() {
+  if (!echo_) return;
+  echo_ = false;
+  Send(SerializeMessage(
+      PromptResponse(prompt_, params_.ticket.model().tokenizer())));
+}
+
 void GenerationCall::OnPromptProgress(int64_t done, int64_t total) {
+  SendEcho();
   Send(SerializeMessage(ProgressResponse(done, total)),
        MessageKind::kReplaceable);
 }
 
+void GenerationCall::OnPromptLogprobs(int64_t first,
+                                      const ScoreResult& result) {
+  SendEcho();
+  Send(SerializeMessage(PromptLogprobsResponse(
+      first,
+      absl::MakeConstSpan(prompt_).subspan(first, result.logprobs.size()),
+      result, params_.ticket.model().tokenizer())));
+}
+
 void GenerationCall::OnToken(const TokenEvent& event) {
+  SendEcho();
   Send(SerializeMessage(TokenResponse(event, with_logprobs_,
                                       params_.ticket.model().tokenizer())));
 }
@@ -53,6 +74,7 @@ void GenerationCall::OnFinish(const absl::StatusOr<FinishEvent>& result) {
     End(result.status());
     return;
   }
+  SendEcho();
   SendLastAndEnd(SerializeMessage(FinishResponse(*result)),
                  FinalStatus(result->reason));
 }

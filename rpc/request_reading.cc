@@ -1,6 +1,7 @@
 #include "rpc/request_reading.h"
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -48,7 +49,7 @@ absl::StatusOr<std::vector<int32_t>> ReadPrompt(const Request& request,
 
 }  // namespace
 
-absl::StatusOr<GenerationRequest> ReadGenerateRequest(
+absl::StatusOr<GenerationOrder> ReadGenerateRequest(
     const grpc::ByteBuffer& bytes, const ServedModel& model) {
   v1::GenerateRequest wire;
   MLAD_RETURN_IF_ERROR(ParseMessage(bytes, &wire));
@@ -57,11 +58,11 @@ absl::StatusOr<GenerationRequest> ReadGenerateRequest(
       GenerationRequest request,
       ReadGenerationOptions(wire.options(), tokenizer.vocab_size()));
   MLAD_ASSIGN_OR_RETURN(request.prompt, ReadPrompt(wire, tokenizer));
-  return request;
+  return GenerationOrder{std::move(request), wire.options().echo()};
 }
 
-absl::StatusOr<GenerationRequest> ReadChatRequest(const grpc::ByteBuffer& bytes,
-                                                  const ServedModel& model) {
+absl::StatusOr<GenerationOrder> ReadChatRequest(const grpc::ByteBuffer& bytes,
+                                                const ServedModel& model) {
   v1::ChatRequest wire;
   MLAD_RETURN_IF_ERROR(ParseMessage(bytes, &wire));
   MLAD_RETURN_IF_ERROR(ValidateMessages(wire));
@@ -82,7 +83,8 @@ absl::StatusOr<GenerationRequest> ReadChatRequest(const grpc::ByteBuffer& bytes,
                         RenderChat(*model.chat_style(), messages, tokenizer));
   // The rendered text spells out BOS itself.
   request.prompt = tokenizer.Encode(text, {.add_bos = false});
-  return request;
+  if (!wire.options().has_split_reasoning()) request.split_reasoning = true;
+  return GenerationOrder{std::move(request), wire.options().echo()};
 }
 
 absl::StatusOr<ScoreRequest> ReadScoreRequest(const grpc::ByteBuffer& bytes,

@@ -12,16 +12,21 @@
 
 namespace mlad {
 
+struct GenerationOrder {
+  GenerationRequest request;
+  bool echo = false;
+};
+
 /// Of a v1::GenerateRequest. The deadline is left to the caller.
 /// Errors: kInvalidArgument naming the field.
-absl::StatusOr<GenerationRequest> ReadGenerateRequest(
+absl::StatusOr<GenerationOrder> ReadGenerateRequest(
     const grpc::ByteBuffer& bytes, const ServedModel& model);
 
 /// Of a v1::ChatRequest.
 /// Errors: kInvalidArgument naming the field; kUnimplemented when the model has
 /// no known chat template.
-absl::StatusOr<GenerationRequest> ReadChatRequest(const grpc::ByteBuffer& bytes,
-                                                  const ServedModel& model);
+absl::StatusOr<GenerationOrder> ReadChatRequest(const grpc::ByteBuffer& bytes,
+                                                const ServedModel& model);
 
 /// Of a v1::ScoreRequest.
 absl::StatusOr<ScoreRequest> ReadScoreRequest(const grpc::ByteBuffer& bytes,

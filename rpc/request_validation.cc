@@ -37,6 +37,64 @@ struct FloatField {
   }
 };
 
+absl::Status ReadLogitBias(const v1::Sampling& sampling, int64_t vocab_size,
+                           SamplingParams& params) {
+  constexpr absl::string_view kField = "options.sampling.logit_bias";
+  if (sampling.logit_bias_size() > static_cast<int>(kMaxLogitBiases)) {
+    return OutOfRange(absl::StrCat("the number of ", kField),
+                      sampling.logit_bias_size(),
+                      absl::StrCat("at most ", kMaxLogitBiases));
+  }
+  for (int i = 0; i < sampling.logit_bias_size(); ++i) {
+    const v1::LogitBias& bias = sampling.logit_bias(i);
+    if (bias.id() < 0 || bias.id() >= vocab_size) {
+      return OutOfRange(
+          absl::StrCat(kField, "[", i, "].id"), bias.id(),
+          absl::StrCat("in [0, ", vocab_size, "), the model's vocabulary"));
+    }
+    if (!(bias.bias() >= -100 && bias.bias() <= 100)) {
+      return OutOfRange(absl::StrCat(kField, "[", i, "].bias"), bias.bias(),
+                        "in [-100, 100]");
+    }
+    params.logit_bias.push_back({bias.id(), bias.bias()});
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ReadFormat(const v1::GenerationOptions& options,
+                        OutputFormat& format) {
+  switch (options.format_case()) {
+    case v1::GenerationOptions::kJsonObject:
+      if (options.json_object()) format.kind = OutputFormat::Kind::kJsonObject;
+      break;
+    case v1::GenerationOptions::kJsonSchema:
+      format = {OutputFormat::Kind::kJsonSchema, options.json_schema()};
+      break;
+    case v1::GenerationOptions::kGrammar:
+      format = {OutputFormat::Kind::kGrammar, options.grammar()};
+      break;
+    case v1::GenerationOptions::FORMAT_NOT_SET:
+      break;
+  }
+  if (format.kind != OutputFormat::Kind::kFree && options.ignore_eos()) {
+    return absl::InvalidArgumentError(
+        "options.ignore_eos does not go with options.json_object, json_schema "
+        "or grammar, which end the text; leave one of them out");
+  }
+  return absl::OkStatus();
+}
+
+/// Leaves `out` alone when the field is not set.
+absl::Status ReadLogprobs(absl::string_view field, bool is_set, int32_t value,
+                          int& out) {
+  if (!is_set) return absl::OkStatus();
+  if (value < 0 || value > kMaxLogprobs) {
+    return OutOfRange(field, value, absl::StrCat("in [0, ", kMaxLogprobs, "]"));
+  }
+  out = value;
+  return absl::OkStatus();
+}
+
 absl::Status ReadStops(const v1::GenerationOptions& options,
                        GenerationRequest& request) {
   if (options.stop_size() > kMaxStopStrings) {
@@ -57,7 +115,8 @@ absl::Status ReadStops(const v1::GenerationOptions& options,
 
 }  // namespace
 
-absl::StatusOr<SamplingParams> ReadSampling(const v1::Sampling& sampling) {
+absl::StatusOr<SamplingParams> ReadSampling(const v1::Sampling& sampling,
+                                            int64_t vocab_size) {
   SamplingParams params;
   params.greedy = sampling.greedy();
   params.temperature = 0.7f;
@@ -86,13 +145,15 @@ absl::StatusOr<SamplingParams> ReadSampling(const v1::Sampling& sampling) {
                       "at least 0; 0 is no limit");
   }
   params.top_k = sampling.top_k();
+  MLAD_RETURN_IF_ERROR(ReadLogitBias(sampling, vocab_size, params));
   return params;
 }
 
 absl::StatusOr<GenerationRequest> ReadGenerationOptions(
     const v1::GenerationOptions& options, int64_t vocab_size) {
   GenerationRequest request;
-  MLAD_ASSIGN_OR_RETURN(request.sampling, ReadSampling(options.sampling()));
+  MLAD_ASSIGN_OR_RETURN(request.sampling,
+                        ReadSampling(options.sampling(), vocab_size));
   if (options.has_max_tokens()) {
     if (options.max_tokens() < 1) {
       return OutOfRange("options.max_tokens", options.max_tokens(),
@@ -113,13 +174,13 @@ absl::StatusOr<GenerationRequest> ReadGenerationOptions(
   request.exact_reuse = options.exact_reuse();
   MLAD_ASSIGN_OR_RETURN(request.priority,
                         ReadPriority(options.priority(), "options.priority"));
-  if (options.has_logprobs()) {
-    if (options.logprobs() < 0 || options.logprobs() > kMaxLogprobs) {
-      return OutOfRange("options.logprobs", options.logprobs(),
-                        absl::StrCat("in [0, ", kMaxLogprobs, "]"));
-    }
-    request.logprobs = options.logprobs();
-  }
+  MLAD_RETURN_IF_ERROR(ReadLogprobs("options.logprobs", options.has_logprobs(),
+                                    options.logprobs(), request.logprobs));
+  MLAD_RETURN_IF_ERROR(
+      ReadLogprobs("options.prompt_logprobs", options.has_prompt_logprobs(),
+                   options.prompt_logprobs(), request.prompt_logprobs));
+  MLAD_RETURN_IF_ERROR(ReadFormat(options, request.format));
+  request.split_reasoning = options.split_reasoning();
   return request;
 }
 

@@ -19,7 +19,8 @@
 namespace mlad {
 
 /// Fills in the defaults of the proto file.
-absl::StatusOr<SamplingParams> ReadSampling(const v1::Sampling& sampling);
+absl::StatusOr<SamplingParams> ReadSampling(const v1::Sampling& sampling,
+                                            int64_t vocab_size);
 
 /// Everything of the request but its prompt and deadline.
 absl::StatusOr<GenerationRequest> ReadGenerationOptions(

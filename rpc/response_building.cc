@@ -6,6 +6,8 @@
 
 #include "absl/time/time.h"
 
+#include "model/utf8.h"
+
 namespace mlad {
 namespace {
 
@@ -21,6 +23,8 @@ v1::FinishReason ToWire(FinishReason reason) {
       return v1::FINISH_REASON_MAX_TOKENS;
     case FinishReason::kContextFull:
       return v1::FINISH_REASON_CONTEXT_FULL;
+    case FinishReason::kGrammarEnd:
+      return v1::FINISH_REASON_GRAMMAR_END;
     case FinishReason::kCancelled:
       return v1::FINISH_REASON_CANCELLED;
     case FinishReason::kDeadline:
@@ -46,7 +50,42 @@ void AddAlternatives(const std::vector<TokenLogprob>& top,
   }
 }
 
+/// Of tokens[i], for each i.
+void AddScores(absl::Span<const int32_t> tokens, const ScoreResult& result,
+               const Tokenizer& tokenizer,
+               google::protobuf::RepeatedPtrField<v1::TokenScore>& scores) {
+  scores.Reserve(static_cast<int>(tokens.size()));
+  for (size_t i = 0; i < tokens.size(); ++i) {
+    v1::TokenScore& score = *scores.Add();
+    score.set_id(tokens[i]);
+    score.set_piece(std::string(tokenizer.TokenBytes(tokens[i])));
+    score.set_logprob(result.logprobs[i]);
+    if (i < result.top.size()) AddAlternatives(result.top[i], tokenizer, score);
+  }
+}
+
 }  // namespace
+
+v1::GenerateResponse PromptResponse(absl::Span<const int32_t> prompt,
+                                    const Tokenizer& tokenizer) {
+  v1::GenerateResponse response;
+  v1::Prompt& message = *response.mutable_prompt();
+  message.mutable_ids()->Add(prompt.begin(), prompt.end());
+  message.set_text(
+      ReplaceInvalidUtf8(tokenizer.Decode(prompt, /*with_special=*/false)));
+  return response;
+}
+
+v1::GenerateResponse PromptLogprobsResponse(int64_t first,
+                                            absl::Span<const int32_t> tokens,
+                                            const ScoreResult& result,
+                                            const Tokenizer& tokenizer) {
+  v1::GenerateResponse response;
+  v1::PromptLogprobs& message = *response.mutable_prompt_logprobs();
+  message.set_first(first);
+  AddScores(tokens, result, tokenizer, *message.mutable_scores());
+  return response;
+}
 
 v1::GenerateResponse ProgressResponse(int64_t done, int64_t total) {
   v1::GenerateResponse response;
@@ -62,6 +101,7 @@ v1::GenerateResponse TokenResponse(const TokenEvent& event, bool with_logprobs,
   v1::Token& token = *response.mutable_token();
   token.set_id(event.token.id);
   token.set_text(event.text);
+  token.set_reasoning(event.reasoning);
   if (with_logprobs) {
     token.set_logprob(event.token.logprob);
     AddAlternatives(event.token.top, tokenizer, token);
@@ -74,6 +114,7 @@ v1::GenerateResponse FinishResponse(const FinishEvent& event) {
   v1::Finish& finish = *response.mutable_finish();
   finish.set_reason(ToWire(event.reason));
   finish.set_text(event.text);
+  finish.set_reasoning(event.reasoning);
   finish.set_stop_string(event.stop_string);
   finish.set_seed(event.seed);
 
@@ -101,15 +142,10 @@ v1::ScoreResponse MakeScoreResponse(absl::Span<const int32_t> tokens,
                                     const Tokenizer& tokenizer) {
   v1::ScoreResponse response;
   response.set_first_id(tokens[0]);
-  response.mutable_scores()->Reserve(static_cast<int>(result.logprobs.size()));
+  AddScores(tokens.subspan(1), result, tokenizer, *response.mutable_scores());
   double total = 0;
-  for (size_t i = 0; i < result.logprobs.size(); ++i) {
-    v1::TokenScore& score = *response.add_scores();
-    score.set_id(tokens[i + 1]);
-    score.set_piece(std::string(tokenizer.TokenBytes(tokens[i + 1])));
-    score.set_logprob(result.logprobs[i]);
-    if (i < result.top.size()) AddAlternatives(result.top[i], tokenizer, score);
-    total += static_cast<double>(result.logprobs[i]);
+  for (const float logprob : result.logprobs) {
+    total += static_cast<double>(logprob);
   }
   response.set_total_logprob(total);
   response.set_perplexity(

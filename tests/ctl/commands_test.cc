@@ -196,6 +196,64 @@ TEST_F(CommandsTest, GeneratePassesEveryOptionOn) {
   EXPECT_FALSE(request.parse_special());
 }
 
+TEST_F(CommandsTest, FormatsAndBiasesArePassedOn) {
+  AnswerHello();
+  const std::string path =
+      (std::filesystem::temp_directory_path() / "mla-ctl-format").string();
+  std::ofstream(path) << "the text";
+  ASSERT_EQ(Run({"generate", "x", "--json-schema", path, "--logit-bias",
+                 "7=-2.5,8=1", "--echo", "--prompt-logprobs", "2"})
+                .status,
+            kExitDone);
+  v1::GenerationOptions options = daemon_.generate_request().options();
+  EXPECT_EQ(options.json_schema(), "the text");
+  ASSERT_EQ(options.sampling().logit_bias_size(), 2);
+  EXPECT_EQ(options.sampling().logit_bias(0).id(), 7);
+  EXPECT_EQ(options.sampling().logit_bias(0).bias(), -2.5f);
+  EXPECT_TRUE(options.echo());
+  EXPECT_EQ(options.prompt_logprobs(), 2);
+  EXPECT_FALSE(options.has_split_reasoning());
+
+  Run({"chat", "x", "--grammar", path, "--no-split-reasoning"});
+  options = daemon_.chat_request().options();
+  EXPECT_EQ(options.grammar(), "the text");
+  EXPECT_TRUE(options.has_split_reasoning());
+  EXPECT_FALSE(options.split_reasoning());
+  Run({"chat", "x", "--json-mode", "--split-reasoning"});
+  options = daemon_.chat_request().options();
+  EXPECT_TRUE(options.json_object());
+  EXPECT_TRUE(options.split_reasoning());
+
+  EXPECT_EQ(Run({"generate", "x", "--json-mode", "--grammar", path}).status,
+            kExitUsage);
+  EXPECT_EQ(Run({"generate", "x", "--logit-bias", "7"}).status, kExitUsage);
+  const Result missing = Run({"chat", "x", "--json-schema", "/nonexistent/s"});
+  EXPECT_EQ(missing.status, kExitUsage);
+  EXPECT_THAT(missing.err, HasSubstr("/nonexistent/s"));
+  std::filesystem::remove(path);
+}
+
+TEST_F(CommandsTest, ThoughtsAndPromptsAreApartFromTheAnswer) {
+  v1::Prompt& prompt = *daemon_.stream.emplace_back().mutable_prompt();
+  prompt.add_ids(1);
+  prompt.set_text("Say: ");
+  v1::TokenScore& score =
+      *daemon_.stream.emplace_back().mutable_prompt_logprobs()->add_scores();
+  score.set_id(2);
+  score.set_logprob(-0.5f);
+  AddToken(4, "");
+  daemon_.stream.back().mutable_token()->set_reasoning("hm");
+  AnswerHello();
+  EXPECT_EQ(Run({"generate", "x", "--echo"}).out, "Say: Hello\n");
+  const nlohmann::json json = Run({"generate", "x", "--json"}).json();
+  EXPECT_EQ(json["text"], "Hello");
+  EXPECT_EQ(json["reasoning"], "hm");
+  EXPECT_EQ(json["prompt"]["text"], "Say: ");
+  EXPECT_EQ(json["prompt"]["token_ids"][0], 1);
+  EXPECT_EQ(json["prompt_logprobs"][0]["id"], 2);
+  EXPECT_EQ(json["prompt_logprobs"][0]["logprob"], -0.5);
+}
+
 TEST_F(CommandsTest, GenerateReadsStdinAndFilesExactly) {
   AnswerHello();
   EXPECT_EQ(Run({"generate"}, "two\nlines\n").status, kExitDone);
@@ -506,6 +564,7 @@ TEST_F(CommandsTest, BashCompletesCommandsAndTheirOptions) {
   EXPECT_THAT(options, HasSubstr(" --top-p "));
   EXPECT_EQ(BashOffers(script, "mla-ctl stats --wa"), " --watch \n");
   EXPECT_THAT(BashOffers(script, "mla-ctl completion z"), HasSubstr("zsh"));
+  EXPECT_THAT(script, HasSubstr("-f|--file|--json-schema|--grammar)"));
 }
 
 }  // namespace

@@ -162,6 +162,14 @@ bool FakeEngine::Step(Active& active, bool cancelled) {
                                       active.prompt_tokens);
     return true;
   }
+  if (!cancelled && !late) {
+    int64_t first = 1;
+    for (const ScoreResult& scores :
+         std::exchange(active.script.prompt_logprobs, {})) {
+      active.observer->OnPromptLogprobs(first, scores);
+      first += static_cast<int64_t>(scores.logprobs.size());
+    }
+  }
   if (!cancelled && !late && token < script.tokens.size()) {
     active.observer->OnToken(script.tokens[token]);
     ++active.completion_tokens;

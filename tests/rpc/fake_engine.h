@@ -19,7 +19,8 @@ namespace mlad {
 
 /// What happens to a request. The default is an empty answer.
 struct FakeScript {
-  std::vector<int64_t> prompt_progress;  // tokens done, one message each
+  std::vector<int64_t> prompt_progress;      // tokens done, one message each
+  std::vector<ScoreResult> prompt_logprobs;  // one message each
   std::vector<TokenEvent> tokens;
   bool endless = false;  // repeats the tokens until the request is cancelled
   absl::StatusOr<FinishEvent> finish = FinishEvent{};

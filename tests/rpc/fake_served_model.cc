@@ -97,7 +97,8 @@ FakeScript FakeServedModel::Say(const std::string& text) {
     script.tokens.push_back({.token = {.id = static_cast<uint8_t>(byte),
                                        .logprob = -0.25f,
                                        .top = {}},
-                             .text = std::string(1, byte)});
+                             .text = std::string(1, byte),
+                             .reasoning = {}});
   }
   return script;
 }

@@ -28,6 +28,7 @@ TEST_F(Generation, StreamsProgressTokensAndFinishInOrder) {
     script.prompt_progress = {1, 3};
     script.finish = FinishEvent{.reason = FinishReason::kStopString,
                                 .text = " wor",
+                                .reasoning = {},
                                 .stop_string = "END",
                                 .usage = {.cached_tokens = 1},
                                 .timings = {.queued = absl::Milliseconds(1),
@@ -132,6 +133,58 @@ TEST_F(Generation, ChatRendersTheModelsTemplate) {
       client().Chat(request, [](const auto&) { return true; });
   EXPECT_EQ(status.code(), absl::StatusCode::kUnimplemented);
   EXPECT_THAT(std::string(status.message()), HasSubstr("no chat template"));
+}
+
+TEST_F(Generation, ChatSplitsThoughtsUnlessToldOtherwise) {
+  engine().SetScript([](const GenerationRequest&) {
+    FakeScript script = FakeServedModel::Say("a");
+    script.tokens[0].reasoning = "hm";
+    script.finish->reasoning = "!";
+    return script;
+  });
+  v1::ChatRequest request;
+  request.add_messages()->set_role("user");
+  std::string reasoning;
+  const auto collect = [&](const v1::GenerateResponse& message) {
+    reasoning += message.token().reasoning() + message.finish().reasoning();
+    return true;
+  };
+  ASSERT_TRUE(client().Chat(request, collect).ok());
+  EXPECT_EQ(reasoning, "hm!");
+  EXPECT_TRUE(engine().last_request().split_reasoning);
+  request.mutable_options()->set_split_reasoning(false);
+  ASSERT_TRUE(client().Chat(request, collect).ok());
+  EXPECT_FALSE(engine().last_request().split_reasoning);
+  ASSERT_TRUE(Collect(client(), GenerateText("p")).status.ok());
+  EXPECT_FALSE(engine().last_request().split_reasoning);
+}
+
+TEST_F(Generation, EchoAndPromptLogprobsComeBeforeTheText) {
+  engine().SetScript([](const GenerationRequest&) {
+    FakeScript script = FakeServedModel::Say("a");
+    script.prompt_logprobs = {{.logprobs = {-1}, .top = {{{.id = 3}}}},
+                              {.logprobs = {-2}, .top = {}}};
+    return script;
+  });
+  v1::GenerateRequest request = GenerateText("\xC3\xA9");
+  request.mutable_options()->set_echo(true);
+  request.mutable_options()->set_prompt_logprobs(1);
+  const Answer answer = Collect(client(), request);
+  ASSERT_TRUE(answer.status.ok()) << answer.status;
+  EXPECT_EQ(engine().last_request().prompt_logprobs, 1);
+  ASSERT_EQ(answer.messages.size(), 5u);  // a token and the end
+  EXPECT_THAT(answer.messages[0].prompt().ids(),
+              ElementsAre(kFakeBos, 0xC3, 0xA9));
+  EXPECT_EQ(answer.messages[0].prompt().text(), "\xC3\xA9");
+  const v1::PromptLogprobs& first = answer.messages[1].prompt_logprobs();
+  EXPECT_EQ(first.first(), 1);
+  ASSERT_EQ(first.scores_size(), 1);
+  EXPECT_EQ(first.scores(0).id(), 0xC3);
+  EXPECT_EQ(first.scores(0).piece(), "\xC3");
+  EXPECT_EQ(first.scores(0).logprob(), -1);
+  EXPECT_EQ(first.scores(0).alternatives(0).id(), 3);
+  EXPECT_EQ(answer.messages[2].prompt_logprobs().first(), 2);
+  EXPECT_EQ(answer.messages[2].prompt_logprobs().scores(0).id(), 0xA9);
 }
 
 TEST_F(Generation, ErrorsOfTheEngineReachTheClient) {

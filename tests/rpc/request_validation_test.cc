@@ -63,7 +63,7 @@ TEST(ReadSampling, RangesOfFloats) {
     for (const float value : field.good) {
       v1::Sampling sampling;
       (sampling.*field.set)(value);
-      const auto params = ReadSampling(sampling);
+      const auto params = ReadSampling(sampling, 100);
       ASSERT_TRUE(params.ok()) << field.name << " " << value;
       EXPECT_EQ((*params).*field.param, value);
     }
@@ -72,7 +72,7 @@ TEST(ReadSampling, RangesOfFloats) {
     for (const float value : bad) {
       v1::Sampling sampling;
       (sampling.*field.set)(value);
-      const auto params = ReadSampling(sampling);
+      const auto params = ReadSampling(sampling, 100);
       ASSERT_FALSE(params.ok()) << field.name << " " << value;
       EXPECT_EQ(params.status().code(), absl::StatusCode::kInvalidArgument);
       EXPECT_THAT(
@@ -83,7 +83,7 @@ TEST(ReadSampling, RangesOfFloats) {
 }
 
 TEST(ReadSampling, DefaultsAreThoseOfTheProtoFile) {
-  const auto params = ReadSampling(v1::Sampling());
+  const auto params = ReadSampling(v1::Sampling(), 100);
   ASSERT_TRUE(params.ok());
   EXPECT_FALSE(params->greedy);
   EXPECT_EQ(params->temperature, 0.7f);
@@ -97,7 +97,7 @@ TEST(ReadSampling, DefaultsAreThoseOfTheProtoFile) {
 }
 
 TEST(ReadSampling, WhatItsDefaultsAllowTheEngineAllows) {
-  const auto params = ReadSampling(v1::Sampling());
+  const auto params = ReadSampling(v1::Sampling(), 100);
   ASSERT_TRUE(params.ok());
   EXPECT_TRUE(ValidateSampling(*params).ok());
 }
@@ -123,6 +123,35 @@ TEST(ReadGenerationOptions, TakesOverEveryField) {
   EXPECT_THAT(request->stop_token_ids, ElementsAre(5));
   EXPECT_TRUE(request->ignore_eos);
   EXPECT_EQ(request->logprobs, 0);
+}
+
+TEST(ReadGenerationOptions, TakesOverFormatsAndBiases) {
+  v1::GenerationOptions options;
+  v1::LogitBias& bias = *options.mutable_sampling()->add_logit_bias();
+  bias.set_id(7);
+  bias.set_bias(-2.5f);
+  options.set_json_schema("{}");
+  options.set_split_reasoning(true);
+  options.set_prompt_logprobs(3);
+  const auto request = ReadGenerationOptions(options, kVocab);
+  ASSERT_TRUE(request.ok()) << request.status();
+  ASSERT_EQ(request->sampling.logit_bias.size(), 1u);
+  EXPECT_EQ(request->sampling.logit_bias[0].id, 7);
+  EXPECT_EQ(request->sampling.logit_bias[0].bias, -2.5f);
+  EXPECT_EQ(request->format.kind, OutputFormat::Kind::kJsonSchema);
+  EXPECT_EQ(request->format.text, "{}");
+  EXPECT_TRUE(request->split_reasoning);
+  EXPECT_EQ(request->prompt_logprobs, 3);
+
+  options.set_grammar("root ::= \"a\"");
+  EXPECT_EQ(ReadGenerationOptions(options, kVocab)->format.kind,
+            OutputFormat::Kind::kGrammar);
+  options.set_json_object(true);
+  EXPECT_EQ(ReadGenerationOptions(options, kVocab)->format.kind,
+            OutputFormat::Kind::kJsonObject);
+  options.set_json_object(false);
+  EXPECT_EQ(ReadGenerationOptions(options, kVocab)->format.kind,
+            OutputFormat::Kind::kFree);
 }
 
 TEST(ReadGenerationOptions, NothingSetMeansNoLimits) {
@@ -170,6 +199,26 @@ TEST(ReadGenerationOptions, NamesTheFieldItsValueAndItsRange) {
       {[](Options& o) { o.set_logprobs(21); },
        "options.logprobs is 21; it must be in [0, 20]"},
       {[](Options& o) { o.set_logprobs(-1); }, "options.logprobs is -1"},
+      {[](Options& o) { o.set_prompt_logprobs(21); },
+       "options.prompt_logprobs is 21; it must be in [0, 20]"},
+      {[](Options& o) {
+         o.mutable_sampling()->add_logit_bias()->set_id(kVocab);
+       },
+       "options.sampling.logit_bias[0].id is 320; it must be in [0, 320)"},
+      {[](Options& o) {
+         o.mutable_sampling()->add_logit_bias()->set_bias(-101);
+       },
+       "options.sampling.logit_bias[0].bias is -101; it must be in [-100, "
+       "100]"},
+      {[](Options& o) {
+         for (int i = 0; i < 1025; ++i) o.mutable_sampling()->add_logit_bias();
+       },
+       "the number of options.sampling.logit_bias is 1025"},
+      {[](Options& o) {
+         o.set_ignore_eos(true);
+         o.set_json_object(true);
+       },
+       "options.ignore_eos does not go with"},
   };
   for (const auto& expected : cases) {
     Options options;
