@@ -72,7 +72,8 @@ void AddBenchOptions(CLI::App& app, BenchOptions& options) {
       "or arithmetic peak, measured\nin the same run. MLAD_ISA=avx2 forces "
       "kernels.\n\nExample:\n  mla-bench --model lite.gguf --kv q8_kv --pp "
       "512,4096 --tg 64 --depth 128,4096 \\\n            --batch 1,8 --plot "
-      "lite.svg");
+      "lite.svg\n\n"
+      "'mla-bench serve --help' is about loads on a running daemon.");
 }
 
 absl::Status CompleteBenchOptions(BenchOptions& options) {

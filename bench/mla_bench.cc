@@ -6,6 +6,7 @@
 #include <iostream>
 #include <map>
 #include <string>
+#include <string_view>
 
 #include <CLI/CLI.hpp>
 #include <unistd.h>
@@ -22,6 +23,7 @@
 #include "bench/bench_table.h"
 #include "bench/machine_limits.h"
 #include "bench/model_work.h"
+#include "bench/serve_command.h"
 #include "kernels/kernels.h"
 #include "model/loaded_model.h"
 #include "numa/executor.h"
@@ -199,6 +201,9 @@ absl::Status BenchMain(BenchOptions& options) {
 }  // namespace mlad
 
 int main(int argc, char** argv) {
+  if (argc > 1 && std::string_view(argv[1]) == "serve") {
+    return mlad::RunServeCommand(argc - 1, argv + 1);
+  }
   mlad::BenchOptions options;
   CLI::App app("Measures prompt and generation speed.", "mla-bench");
   mlad::AddBenchOptions(app, options);

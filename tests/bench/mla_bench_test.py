@@ -4,11 +4,15 @@ import json
 import os
 import pathlib
 import subprocess
+import sys
 import tempfile
 import unittest
 import xml.etree.ElementTree
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(TOP / "tests/e2e"))
+from daemon import Daemon  # noqa: E402 (found by the line above)
+
 BIN = pathlib.Path(os.environ.get("MLAD_BIN", TOP / "build/release/bin"))
 DEMO_MODEL = TOP / "deploy/demo/tiny-mla-21m-q8_0.gguf"
 KV_TYPES = ("f16", "bf16", "q8_0", "q8_kv", "q6_0")
@@ -138,6 +142,60 @@ class MlaBenchTest(unittest.TestCase):
         self.assert_refused("smaller --depth", "--tg", 4, "--depth", 10**6)
         self.assert_refused("not there/plot", "--pp", 8, "--reps", 1, "--plot",
                             "/not there/plot.svg")
+
+    def test_a_load_on_a_daemon(self):
+        with Daemon("--nodes", 1, "--threads-per-node", 1) as daemon, \
+                tempfile.TemporaryDirectory() as folder:
+            plot, times = (pathlib.Path(folder) / name
+                           for name in ("plot.svg", "times"))
+            command = [BIN / "mla-bench", "serve", "--address", daemon.socket,
+                       "--requests", "12", "--shared-prefix", "8"]
+            result = subprocess.run(
+                [*command, "--rate", "20,40", "--prompt-tokens",
+                 "lognormal:20:0.5:60", "--output-tokens", "6", "--json",
+                 "--plot", plot, "--times", times],
+                capture_output=True, text=True, check=False)
+            self.assertEqual(result.returncode, 0, result.stderr)
+            rows = json.loads(result.stdout)["rows"]
+            self.assertEqual([row["rate"] for row in rows], [20, 40])
+            for row in rows:
+                self.assertEqual((row["completed"], row["errors"]), (12, {}))
+                self.assertEqual(row["output_tokens"], 72)
+                self.assertEqual(row["first_token_ms"]["count"], 12)
+                self.assertEqual(row["token_gap_ms"]["count"], 60)
+                self.assertGreater(row["token_gap_ms"]["p50"], 0)
+            xml.etree.ElementTree.fromstring(plot.read_text(encoding="utf-8"))
+            lines = times.read_text(encoding="utf-8").splitlines()
+            self.assertEqual(len(lines), 24)
+            for line in map(json.loads, lines):
+                self.assertEqual(len(line["tokens_s"]), 6)
+                self.assertLess(line["sent_s"], line["tokens_s"][0])
+
+            late = subprocess.run(
+                [*command, "--at-once", "--timeout", "0.001", "--prompt-tokens",
+                 "200", "--output-tokens", "400", "--json"],
+                capture_output=True, text=True, check=False)
+            self.assertEqual(late.returncode, 0, late.stderr)
+            row = json.loads(late.stdout)["rows"][0]
+            self.assertGreater(row["errors"]["DEADLINE_EXCEEDED"], 0)
+            self.assertEqual(row["requests"], 12)
+
+    def test_serve_refuses_mistakes(self):
+        with Daemon() as daemon:
+            for words, *arguments in (
+                    ("--rate", "--rate", "0"),
+                    ("neither a number", "--prompt-tokens", "many"),
+                    ("cannot read the trace", "--trace", "/not/there"),
+                    ("cannot write", "--plot", "/not there/plot.svg")):
+                result = subprocess.run(
+                    [BIN / "mla-bench", "serve", "--address", daemon.socket,
+                     *arguments], capture_output=True, text=True, check=False)
+                self.assertEqual(result.returncode, 2, arguments)
+                self.assertIn(words, result.stderr)
+        absent = subprocess.run(
+            [BIN / "mla-bench", "serve", "--address", "unix:/not/there"],
+            capture_output=True, text=True, check=False)
+        self.assertEqual(absent.returncode, 1)
 
     def test_no_model(self):
         result = subprocess.run([BIN / "mla-bench", "--pp", "8"],
