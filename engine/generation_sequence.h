@@ -33,7 +33,8 @@ class GenerationSequence final : public Sequence {
                      std::unique_ptr<TokenConstraint> constraint = nullptr);
 
   int64_t ReusableTokens() const override {
-    return static_cast<int64_t>(tokens().size()) - 1;
+    return scoring_prompt() ? scored_
+                            : static_cast<int64_t>(tokens().size()) - 1;
   }
   void TakeLogits(int64_t position, absl::Span<const float> logits) override;
   std::function<void()> End(Ending ending, absl::Time now) override;
