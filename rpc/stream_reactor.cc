@@ -26,13 +26,16 @@ void StreamReactor::Send(grpc::ByteBuffer message, MessageKind kind) {
   {
     const std::lock_guard lock(mutex_);
     if (client_gone_ || end_.has_value()) return;
-    const size_t in_flight = busy_ ? 1 : 0;
-    if (kind == MessageKind::kReplaceable && waiting_.size() > in_flight &&
-        waiting_.back().kind == MessageKind::kReplaceable) {
-      waiting_bytes_ -= static_cast<int64_t>(waiting_.back().bytes.Length());
-      waiting_.pop_back();
+    if (kind == MessageKind::kReplaceable) {
+      const size_t in_flight = busy_ ? 1 : 0;
+      if (waiting_.size() > in_flight &&
+          waiting_.back().kind == MessageKind::kReplaceable) {
+        waiting_bytes_ -= static_cast<int64_t>(waiting_.back().bytes.Length());
+        waiting_.pop_back();
+      } else if (behind_) {
+        return;
+      }
     }
-    if (behind_ && kind == MessageKind::kReplaceable) return;
     waiting_bytes_ += bytes;
     waiting_.push_back({std::move(message), kind});
     UpdateBehind();
