@@ -42,6 +42,7 @@ struct ServeOptions {
   /// Under a service manager: memory outlives the process.
   bool keep_memory = true;
   std::string log_level = "info";
+  std::string metrics;  // where Prometheus may ask; empty: nowhere
 
   // Paths; empty: none.
   std::string tls_certificate, tls_key, tls_client_ca;

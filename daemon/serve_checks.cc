@@ -3,6 +3,8 @@
 #include <cstdlib>
 #include <string>
 
+#include "absl/strings/str_cat.h"
+
 #include "base/status.h"
 #include "daemon/access_file.h"
 #include "daemon/exposure.h"
@@ -41,6 +43,16 @@ absl::Status AddSecurity(const ServeOptions& options, ServeInputs& inputs) {
   return CheckExposure(inputs.server);
 }
 
+absl::Status AddMetrics(const ServeOptions& options, ServeInputs& inputs) {
+  if (options.metrics.empty()) return absl::OkStatus();
+  MLAD_ASSIGN_OR_RETURN(inputs.metrics, ParseListenAddress(options.metrics));
+  if (options.insecure || IsLocal(*inputs.metrics)) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(
+      "metrics at ", options.metrics,
+      " can be read from other machines, in the clear and by anybody; give a "
+      "local address, for a proxy that asks who calls, or say --insecure"));
+}
+
 }  // namespace
 
 absl::StatusOr<std::optional<AccessRules>> ReadAccess(
@@ -68,6 +80,7 @@ absl::StatusOr<ServeInputs> CheckServeOptions(const ServeOptions& options,
                                      ? absl::Seconds(options.reader_timeout_s)
                                      : absl::InfiniteDuration();
   MLAD_RETURN_IF_ERROR(AddSecurity(options, inputs));
+  MLAD_RETURN_IF_ERROR(AddMetrics(options, inputs));
   MLAD_ASSIGN_OR_RETURN(inputs.source, OpenModel(options.model, header_only));
   return inputs;
 }

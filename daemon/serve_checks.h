@@ -9,6 +9,7 @@
 #include "daemon/model_source.h"
 #include "daemon/options.h"
 #include "kernels/kernels.h"
+#include "rpc/listen_address.h"
 #include "rpc/server.h"
 
 namespace mlad {
@@ -18,6 +19,7 @@ struct ServeInputs {
   const KernelTable* kernels = nullptr;
   ModelSource source;
   ServerOptions server;
+  std::optional<ListenAddress> metrics;
   /// Of the daemon's certificate; without TLS never. May be in the past.
   absl::Time certificate_expiry = absl::InfiniteFuture();
 };

@@ -17,10 +17,13 @@
 #include "daemon/exposure.h"
 #include "daemon/file_limit.h"
 #include "daemon/log.h"
+#include "daemon/metrics_server.h"
+#include "daemon/metrics_text.h"
 #include "daemon/model_source.h"
 #include "daemon/serve_checks.h"
 #include "daemon/service_manager.h"
 #include "daemon/signals.h"
+#include "daemon/version.h"
 #include "kernels/kernels.h"
 #include "numa/kernel_settings.h"
 #include "rpc/server.h"
@@ -52,6 +55,9 @@ class ServeRun {
     source_ = std::move(inputs.source);
     WarnOfExpiry(inputs.certificate_expiry);
     MLAD_RETURN_IF_ERROR(Listen(std::move(inputs.server)));
+    if (inputs.metrics.has_value()) {
+      MLAD_RETURN_IF_ERROR(OfferMetrics(*inputs.metrics));
+    }
     log_->info("loading {} with {} kernels", source_.path,
                std::string(IsaName(kernels_->isa)));
     return absl::OkStatus();
@@ -107,6 +113,15 @@ class ServeRun {
     for (const ListenAddress& address : server_->addresses()) {
       log_->info("listening on {}", address.ToString());
     }
+    return absl::OkStatus();
+  }
+
+  absl::Status OfferMetrics(const ListenAddress& address) {
+    MLAD_ASSIGN_OR_RETURN(metrics_, MetricsServer::Start(address, [this] {
+                            return MetricsText(server_->stats(),
+                                               server_->experts(), kVersion);
+                          }));
+    log_->info("metrics at http://{}/metrics", metrics_->address().ToString());
     return absl::OkStatus();
   }
 
@@ -288,6 +303,7 @@ class ServeRun {
   std::atomic<bool> cancel_ = false;
   std::unique_ptr<DaemonModel> model_;  // outlives the server
   std::unique_ptr<Server> server_;
+  std::unique_ptr<MetricsServer> metrics_;  // asks the server
 };
 
 }  // namespace

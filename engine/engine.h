@@ -14,6 +14,7 @@
 
 #include "attention/latent_cache.h"
 #include "base/clock.h"
+#include "engine/latency_histogram.h"
 #include "engine/output_format.h"
 #include "engine/sampling.h"
 #include "model/language_model.h"
@@ -187,6 +188,9 @@ struct EngineStats {
   int64_t evicted_pages = 0;
   int64_t preemptions = 0;  // sequences that gave their pages to others
   TokenGaps token_gaps;
+  // From arrival to the first token; from one token to the next; from arrival
+  // to the end of a request that was not stopped.
+  LatencyHistogram first_token, token_gap, request;
   absl::Duration max_token_gap = absl::InfiniteDuration();  // as configured
   int64_t late_tokens = 0;       // that came later than max_token_gap
   int64_t clients = 0;           // that have requests running or waiting

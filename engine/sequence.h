@@ -50,6 +50,7 @@ class Sequence {
   Sequence& operator=(const Sequence&) = delete;
 
   RequestId id() const { return terms_.id; }
+  absl::Time submitted() const { return terms_.submitted; }
   absl::Time deadline() const { return terms_.deadline; }
   const std::string& client() const { return terms_.client; }
   int priority() const { return terms_.priority; }

@@ -71,6 +71,8 @@ class StepEngine final : public Engine {
     int64_t completion_tokens = 0;
     absl::Duration time;
     std::vector<absl::Duration> gaps;  // between tokens
+    // Since the arrival of requests that got their first token, or are done.
+    std::vector<absl::Duration> first_tokens, requests;
     std::vector<Ended> ended;
   };
 

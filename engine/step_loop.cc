@@ -269,10 +269,14 @@ void StepEngine::FinishSpan(Sequence& sequence, const StepSpan& span,
   pages_.Offer(sequence);
   if (sequence.generated_tokens() > generated_before) {
     ++work.completion_tokens;
+    if (generated_before == 0) {
+      work.first_tokens.push_back(now - sequence.submitted());
+    }
     const auto gap = sequence.TakeTokenGap(now);
     if (gap.has_value()) work.gaps.push_back(*gap);
   }
   if (complete) {
+    work.requests.push_back(now - sequence.submitted());
     work.ended.push_back({TakeRunning(sequence), Ending::kComplete});
   }
 }
@@ -307,7 +311,14 @@ void StepEngine::CountWork(const Work& work) {
   stats_.completion_tokens += work.completion_tokens;
   prompt_rate_.Add(work.prompt_tokens, work.time);
   completion_rate_.Add(work.completion_tokens, work.time);
-  for (const absl::Duration gap : work.gaps) token_gaps_.Add(gap);
+  for (const absl::Duration gap : work.gaps) {
+    token_gaps_.Add(gap);
+    stats_.token_gap.Add(gap);
+  }
+  for (const absl::Duration time : work.first_tokens) {
+    stats_.first_token.Add(time);
+  }
+  for (const absl::Duration time : work.requests) stats_.request.Add(time);
 }
 
 void StepEngine::CountPages() {

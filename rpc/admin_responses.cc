@@ -23,6 +23,12 @@ v1::ServingState ToWire(ServerPhase phase) {
   return v1::SERVING_STATE_UNSPECIFIED;
 }
 
+void FillLatencies(const LatencyHistogram& from, v1::Latencies& out) {
+  out.mutable_bounds_s()->Add(from.kBounds.begin(), from.kBounds.end());
+  out.mutable_counts()->Add(from.counts().begin(), from.counts().end());
+  out.set_sum_s(from.sum_s());
+}
+
 void FillEngineStats(const EngineStats& stats, v1::EngineStats& out) {
   out.set_running(stats.running);
   out.set_queued(stats.queued);
@@ -59,6 +65,9 @@ void FillEngineStats(const EngineStats& stats, v1::EngineStats& out) {
   out.set_max_running(stats.max_sequences);
   out.set_max_queued(stats.max_queued);
   out.set_paused(stats.paused);
+  FillLatencies(stats.first_token, *out.mutable_first_token());
+  FillLatencies(stats.token_gap, *out.mutable_token_gap());
+  FillLatencies(stats.request, *out.mutable_request());
 }
 
 /// `cached_pages`: as the engine has told a moment before.
@@ -81,6 +90,8 @@ void FillNodeStats(const NodePlan& plan, const NodeCounters& counters,
   out.set_misplaced_pages(counters.misplaced_pages);
   const auto busy = static_cast<double>(counters.busy_ns);
   const auto barrier = static_cast<double>(counters.barrier_ns);
+  out.set_busy_s(busy / 1e9);
+  out.set_barrier_s(barrier / 1e9);
   if (busy + barrier > 0) {
     out.set_busy_share(busy / (busy + barrier));
     out.set_barrier_share(barrier / (busy + barrier));

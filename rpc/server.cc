@@ -14,6 +14,7 @@
 #include "absl/strings/str_cat.h"
 
 #include "base/status.h"
+#include "rpc/admin_responses.h"
 #include "rpc/admin_service.h"
 #include "rpc/health_service.h"
 #include "rpc/inference_service.h"
@@ -182,6 +183,13 @@ void Server::SetLoadFraction(double fraction) {
 void Server::SetModel(ServedModel& model) {
   impl_->state.SetModel(model);
   impl_->inherited_acceptor->Start();
+}
+
+v1::Stats Server::stats() const { return MakeStats(impl_->state); }
+
+v1::Experts Server::experts() const {
+  const ServedModel* const model = impl_->state.model_or_null();
+  return model == nullptr ? v1::Experts() : MakeExperts(*model);
 }
 
 void Server::Shutdown(absl::Time deadline) {

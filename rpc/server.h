@@ -11,6 +11,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "mlad/v1/admin.pb.h"
 
 #include "rpc/access_rules.h"
 #include "rpc/listen_address.h"
@@ -82,6 +83,10 @@ class Server {
   /// From now on requests are served. Once. `model` outlives the server or its
   /// Shutdown.
   void SetModel(ServedModel& model);
+
+  /// What the Admin service answers; experts are empty while loading.
+  v1::Stats stats() const;
+  v1::Experts experts() const;
 
   /// Health turns NOT_SERVING and new requests get UNAVAILABLE; running ones go
   /// on until `deadline` and then end with UNAVAILABLE after what they have so
