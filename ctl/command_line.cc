@@ -146,6 +146,11 @@ class ParserBuilder {
         Add("generate", "Continue a text, streaming", RunGenerate);
     AddInput(*generate, options_.input, /*tokens=*/true);
     AddSampling(*generate, options_.sampling);
+    generate
+        ->add_option("--samples", options_.samples,
+                     "Answers to the same prompt, at once; their seeds count "
+                     "up from --seed")
+        ->check(CLI::Range(1, 64));
     AddFormat(*generate, options_.sampling);
 
     CLI::App* chat = Add("chat", "Ask, or converse on a terminal", RunChat);

@@ -3,6 +3,7 @@
 #include "ctl/exit_status.h"
 #include "ctl/generation_options.h"
 #include "ctl/input.h"
+#include "ctl/sample_streams.h"
 #include "ctl/session.h"
 #include "ctl/stream_printer.h"
 
@@ -25,6 +26,10 @@ int RunGenerate(const CtlOptions& options) {
   return WithClient(
       options.connection,
       [&](Client& client, const CallOptions& call) -> absl::Status {
+        if (options.samples > 1) {
+          return GenerateSamples(client, *request, options.samples,
+                                 options.json, call);
+        }
         StreamPrinter printer(options.json);
         const absl::Status status = client.Generate(
             *request,

@@ -53,6 +53,7 @@ struct CtlOptions {
   SamplingOptions sampling;
   bool json = false;
   std::string system;         // chat
+  int32_t samples = 1;        // generate: answers to the same prompt
   int32_t top = 0;            // score: alternatives per token
   bool per_token = false;     // score: a line per token
   bool with_special = false;  // detokenize

@@ -1,6 +1,7 @@
 #include "rpc/client.h"
 
 #include <mutex>
+#include <unordered_set>
 #include <utility>
 
 #include <grpcpp/channel.h>
@@ -60,7 +61,7 @@ Health ToHealth(const HealthCheckResponse& response) {
 
 struct CallCanceller::State {
   std::mutex mutex;
-  grpc::ClientContext* call = nullptr;  // the one in progress
+  std::unordered_set<grpc::ClientContext*> calls;  // in progress
   bool cancelled = false;
 };
 
@@ -70,7 +71,7 @@ CallCanceller::~CallCanceller() = default;
 void CallCanceller::Cancel() {
   const std::lock_guard lock(state_->mutex);
   state_->cancelled = true;
-  if (state_->call != nullptr) state_->call->TryCancel();
+  for (grpc::ClientContext* const call : state_->calls) call->TryCancel();
 }
 
 std::string_view HealthName(Health health) {
@@ -103,13 +104,13 @@ struct Client::Impl {
       }
       if (canceller_ == nullptr) return;
       const std::lock_guard lock(canceller_->mutex);
-      canceller_->call = &context_;
+      canceller_->calls.insert(&context_);
       if (canceller_->cancelled) context_.TryCancel();
     }
     ~Context() {
       if (canceller_ == nullptr) return;
       const std::lock_guard lock(canceller_->mutex);
-      canceller_->call = nullptr;
+      canceller_->calls.erase(&context_);
     }
     Context(const Context&) = delete;
     Context& operator=(const Context&) = delete;

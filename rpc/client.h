@@ -18,7 +18,7 @@
 
 namespace mlad {
 
-/// Lets another thread stop a call, which then returns kCancelled. One call at
+/// Lets another thread stop calls, which then return kCancelled. Any number at
 /// a time. Thread-safe.
 class CallCanceller {
  public:
@@ -27,7 +27,7 @@ class CallCanceller {
   CallCanceller(const CallCanceller&) = delete;
   CallCanceller& operator=(const CallCanceller&) = delete;
 
-  /// Stops the call that uses this, and every later one at once.
+  /// Stops the calls that use this, and every later one at once.
   void Cancel();
 
  private:

@@ -505,19 +505,62 @@ TEST_F(CommandsTest, CtrlCEndsTheStreamAndKeepsWhatCame) {
   EXPECT_EQ(result.out, "Hel\n");
 }
 
+TEST_F(CommandsTest, SamplesAreShownInOrder) {
+  AnswerHello();
+  const Result text = Run({"generate", "x", "--samples", "3"});
+  EXPECT_EQ(text.status, kExitDone);
+  EXPECT_EQ(text.out,
+            "--- sample 1, seed 77\nHello\n--- sample 2, seed 77\nHello\n"
+            "--- sample 3, seed 77\nHello\n");
+  const Result json = Run({"generate", "x", "--samples", "3", "--json"});
+  EXPECT_EQ(std::count(json.out.begin(), json.out.end(), '\n'), 3);
+}
+
+TEST_F(CommandsTest, SeedsOfSamplesCountUp) {
+  AddFinish(v1::FINISH_REASON_EOS, "");
+  Run({"generate", "x", "--samples", "2", "--seed", "5"});
+  EXPECT_EQ(daemon_.generate_request().options().sampling().seed(), 6u);
+  const Result result = Run(
+      {"generate", "x", "--samples", "2", "--seed", "18446744073709551615"});
+  EXPECT_EQ(result.status, kExitUsage);
+  EXPECT_THAT(result.err, HasSubstr("smaller --seed"));
+}
+
+TEST_F(CommandsTest, CtrlCEndsAllSamples) {
+  AddToken(5, "Hel");
+  daemon_.endless = true;
+  std::thread user([] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(300));
+    kill(getpid(), SIGINT);
+  });
+  const Result result = Run({"generate", "x", "--samples", "3"});
+  user.join();
+  EXPECT_EQ(result.status, kExitInterrupted);
+  EXPECT_THAT(result.out, HasSubstr("--- sample 3\nHel\n"));
+}
+
+TEST_F(CommandsTest, SamplesThatFailSaySo) {
+  daemon_.status = grpc::Status(grpc::StatusCode::RESOURCE_EXHAUSTED, "full");
+  const Result result = Run({"generate", "x", "--samples", "2"});
+  EXPECT_EQ(result.status, kExitBusy);
+  EXPECT_EQ(result.out, "");
+}
+
 TEST_F(CommandsTest, MistakesOnTheCommandLineAreUsageErrors) {
   for (const std::vector<std::string>& arguments :
-       std::vector<std::vector<std::string>>{{},
-                                             {"frobnicate"},
-                                             {"generate", "--frobnicate"},
-                                             {"generate", "--top-k", "many"},
-                                             {"generate", "--tokens", "1,two"},
-                                             {"generate", "--tokens", ""},
-                                             {"generate", "x", "--seed", "-1"},
-                                             {"detokenize", ""},
-                                             {"stats", "--watch", "0"},
-                                             {"completion", "tcsh"},
-                                             {"--timeout", "-1", "health"}}) {
+       std::vector<std::vector<std::string>>{
+           {},
+           {"frobnicate"},
+           {"generate", "--frobnicate"},
+           {"generate", "--top-k", "many"},
+           {"generate", "--tokens", "1,two"},
+           {"generate", "--tokens", ""},
+           {"generate", "x", "--seed", "-1"},
+           {"generate", "x", "--samples", "0"},
+           {"detokenize", ""},
+           {"stats", "--watch", "0"},
+           {"completion", "tcsh"},
+           {"--timeout", "-1", "health"}}) {
     const Result result = Run(arguments, "", false);
     EXPECT_EQ(result.status, kExitUsage) << testing::PrintToString(arguments);
     EXPECT_THAT(result.err, testing::StartsWith("mla-ctl: "));

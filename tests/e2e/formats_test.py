@@ -91,6 +91,24 @@ class FormatsTest(unittest.TestCase):
             again = self.generate("--grammar", path, seed=seed)
             self.assertEqual(again["token_ids"], answer["token_ids"])
 
+    def test_samples_share_a_prompt_and_equal_solo_runs(self):
+        prompt = "In the beginning was the whale, and " * 40
+        arguments = ("generate", prompt, "--temperature", 1.2, "-n", 24)
+        lines = self.daemon.ctl(*arguments, "--seed", 5, "--samples", 4,
+                                "--json").stdout.splitlines()
+        samples = [json.loads(line) for line in lines]
+        self.assertEqual([sample["seed"] for sample in samples], [5, 6, 7, 8])
+        self.assertGreater(len({sample["text"] for sample in samples}), 1)
+        for sample in samples[1:]:
+            usage = sample["usage"]
+            self.assertEqual(usage["inexact_tokens"], 0)
+            # All but the last pages, which must be complete to be shared.
+            self.assertGreaterEqual(usage["cached_tokens"],
+                                    usage["prompt_tokens"] - 64)
+        for sample in samples:
+            alone = self.daemon.ctl_json(*arguments, "--seed", sample["seed"])
+            self.assertEqual(alone["token_ids"], sample["token_ids"])
+
     def test_wrong_ones_are_refused(self):
         for flag, text, words in (
                 ("--grammar", "root ::= (", "Line 1"),
