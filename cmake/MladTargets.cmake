@@ -50,9 +50,9 @@ function(mlad_program name)
 endfunction()
 
 # mlad_test(NAME SRCS a_test.cc DEPS ... LABELS unit [PER_ISA] [TIMEOUT s])
-# One GoogleTest program, one ctest entry NAME; PER_ISA adds NAME.scalar, NAME.avx2
-# and NAME.avx512, which run it again with MLAD_ISA set (a visible skip where the
-# CPU lacks the instructions).
+# One GoogleTest program, one ctest entry NAME; PER_ISA adds NAME.scalar, NAME.avx2,
+# NAME.avx512 and NAME.amx, which run it again with MLAD_ISA set (a visible skip where
+# the CPU lacks the instructions).
 function(mlad_test name)
   cmake_parse_arguments(ARG "PER_ISA" "TIMEOUT" "SRCS;DEPS;LABELS" ${ARGN})
   if(NOT ARG_TIMEOUT)
@@ -78,7 +78,7 @@ function(mlad_test name)
       "TSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/tests/tsan.supp:ignore_noninstrumented_modules=1")
   endif()
   if(ARG_PER_ISA)
-    foreach(isa scalar avx2 avx512)
+    foreach(isa scalar avx2 avx512 amx)
       add_test(NAME ${name}.${isa} COMMAND ${name} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
       set_tests_properties(${name}.${isa} PROPERTIES
         LABELS "${ARG_LABELS};per_isa" TIMEOUT ${ARG_TIMEOUT}
@@ -98,3 +98,9 @@ function(mlad_folder_tests)
     mlad_test(${folder}_${name} SRCS ${source} ${ARGN})
   endforeach()
 endfunction()
+
+# Options of sources that are compiled for AVX-512; of kernels/ and of tests of them.
+set(MLAD_AVX512_OPTIONS -fno-exceptions -mavx2 -mfma -mf16c -mavx512f -mavx512bw
+  -mavx512dq -mavx512vl -mavx512vnni
+  # GCC 12 warns of the undefined operands inside its own intrinsics.
+  -Wno-uninitialized -Wno-maybe-uninitialized)

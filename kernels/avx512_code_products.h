@@ -57,6 +57,21 @@ struct CodeBlocks {
   }
 };
 
+inline const std::byte* CodesOf(const CodedRows& rows, int64_t p,
+                                int64_t column) {
+  return rows.Row(p) + CodedRows::kHeaderBytes + column;
+}
+
+/// Where to fetch as many bytes as multiplying `count` rows from p on reads.
+template <int kBlocks>
+inline const std::byte* CodesAhead(const CodeBlocks<kBlocks>& blocks,
+                                   const CodedRows& rows,
+                                   const std::byte* const* next_runs, int64_t p,
+                                   int count) {
+  if (next_runs == nullptr) return CodesOf(rows, p, blocks.first_column);
+  return rows.RowOf(next_runs, p) + blocks.first_column * count;
+}
+
 /// sums[p] = the first `columns` codes of row p.
 inline void SumCodes(const CodedRows& rows, int64_t columns, int32_t* sums) {
   const __m512i ones = _mm512_set1_epi8(1);
@@ -106,8 +121,9 @@ template <int kRows, int kBlocks>
 
 /// Calls visit(position, block, products): of the blocks' vectors and the same
 /// columns of each row, scaled by the vectors' scales only. row_sum(position)
-/// is of those columns; next_runs as in CodedTileArgs.
-template <int kBlocks, class RowSumOf, class Visit>
+/// is of those columns; next_runs as in CodedTileArgs. Unit (see
+/// avx512_coded_attention.h) has the first positions.
+template <class Unit, int kBlocks, class RowSumOf, class Visit>
 [[gnu::always_inline]] inline void Multiply(const CodeBlocks<kBlocks>& blocks,
                                             const CodedRows& rows,
                                             const std::byte* const* next_runs,
@@ -116,15 +132,11 @@ template <int kBlocks, class RowSumOf, class Visit>
       __attribute__((always_inline)) {
     const std::byte* of_rows[kRows];
     for (int r = 0; r < kRows; ++r) {
-      of_rows[r] =
-          rows.Row(first + r) + CodedRows::kHeaderBytes + blocks.first_column;
+      of_rows[r] = CodesOf(rows, first + r, blocks.first_column);
     }
-    const std::byte* ahead =
-        next_runs == nullptr
-            ? of_rows[0]
-            : rows.RowOf(next_runs, first) + blocks.first_column * kRows;
     __m512i sums[kRows][kBlocks];
-    AddCodes(blocks, of_rows, ahead, sums);
+    AddCodes(blocks, of_rows, CodesAhead(blocks, rows, next_runs, first, kRows),
+             sums);
 #pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 2
@@ -133,7 +145,7 @@ template <int kBlocks, class RowSumOf, class Visit>
       }
     }
   };
-  int64_t p = 0;
+  int64_t p = Unit::Multiply(blocks, rows, next_runs, row_sum, visit);
   for (; p + kScoreRows <= rows.positions; p += kScoreRows) {
     some.template operator()<kScoreRows>(p);
   }

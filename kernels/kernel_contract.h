@@ -16,7 +16,9 @@
 
 namespace mlad {
 
-enum class Isa : uint8_t { kScalar, kAvx2, kAvx512 };
+enum class Isa : uint8_t { kScalar, kAvx2, kAvx512, kAmx };
+inline constexpr Isa kAllIsas[] = {Isa::kScalar, Isa::kAvx2, Isa::kAvx512,
+                                   Isa::kAmx};
 
 /// Largest magnitude of a quantised activation: 127 * 256 + 127, so that
 /// q = 256 * hi + lo with int8 hi and lo = int8(q & 255).

@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 
+#include "kernels/amx_kernels.h"
 #include "kernels/cpu_features.h"
 #include "kernels/kernel_tables.h"
 #include "kernels/kernels.h"
@@ -12,16 +13,40 @@
 namespace mlad {
 namespace {
 
-// Best first.
-constexpr const KernelTable* kBuiltKernels[] = {
+#ifdef MLAD_HAVE_AMX
+/// The AVX-512 table but for what tiles do faster.
+KernelTable MakeAmxKernels() {
+  static CodedAttention coded_attention = *kAvx512Kernels.coded_attention;
+  coded_attention.project = amx::Project;
+  coded_attention.attend = amx::Attend;
+  KernelTable table = kAvx512Kernels;
+  table.isa = Isa::kAmx;
+  table.matmul = amx::MatMul;
+  table.coded_attention = &coded_attention;
+  table.peak_int8 = amx::PeakInt8;
+  return table;
+}
+#endif
+
+/// Best first.
+absl::Span<const KernelTable* const> BuiltKernels() {
+#ifdef MLAD_HAVE_AMX
+  static const KernelTable amx_kernels = MakeAmxKernels();
+#endif
+  static const KernelTable* const built[] = {
+#ifdef MLAD_HAVE_AMX
+      &amx_kernels,
+#endif
 #ifdef MLAD_HAVE_AVX512
-    &kAvx512Kernels,
+      &kAvx512Kernels,
 #endif
 #ifdef MLAD_HAVE_AVX2
-    &kAvx2Kernels,
+      &kAvx2Kernels,
 #endif
-    &kScalarKernels,
-};
+      &kScalarKernels,
+  };
+  return built;
+}
 
 std::string SupportedNames() {
   return absl::StrJoin(SupportedKernels(), ", ",
@@ -31,7 +56,7 @@ std::string SupportedNames() {
 }
 
 bool IsBuilt(Isa isa) {
-  for (const KernelTable* kernels : kBuiltKernels) {
+  for (const KernelTable* kernels : BuiltKernels()) {
     if (kernels->isa == isa) return true;
   }
   return false;
@@ -47,6 +72,8 @@ std::string_view IsaName(Isa isa) {
       return "avx2";
     case Isa::kAvx512:
       return "avx512";
+    case Isa::kAmx:
+      return "amx";
   }
   return "unknown";
 }
@@ -55,7 +82,7 @@ absl::Span<const KernelTable* const> SupportedKernels() {
   static const std::vector<const KernelTable*> supported = [] {
     const CpuFeatures cpu = DetectCpuFeatures();
     std::vector<const KernelTable*> tables;
-    for (const KernelTable* kernels : kBuiltKernels) {
+    for (const KernelTable* kernels : BuiltKernels()) {
       if (MissingFeatures(RequiredFeatures(kernels->isa), cpu).empty()) {
         tables.push_back(kernels);
       }
@@ -83,13 +110,13 @@ absl::StatusOr<const KernelTable*> FindKernels(Isa isa) {
 
 absl::StatusOr<const KernelTable*> SelectKernels(std::string_view forced_isa) {
   if (forced_isa.empty()) return SupportedKernels().front();
-  for (Isa isa : {Isa::kScalar, Isa::kAvx2, Isa::kAvx512}) {
+  for (Isa isa : kAllIsas) {
     if (forced_isa == IsaName(isa)) return FindKernels(isa);
   }
   return absl::InvalidArgumentError(absl::StrCat(
       "unknown kernels \"", std::string(forced_isa),
-      "\": MLAD_ISA must be scalar, avx2 or avx512, or unset for the best "
-      "that this CPU runs (",
+      "\": MLAD_ISA must be scalar, avx2, avx512 or amx, or unset for the "
+      "best that this CPU runs (",
       std::string(IsaName(SupportedKernels().front()->isa)), ")"));
 }
 

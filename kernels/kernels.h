@@ -11,7 +11,7 @@
 
 namespace mlad {
 
-std::string_view IsaName(Isa isa);  // "scalar", "avx2", "avx512"
+std::string_view IsaName(Isa isa);  // "scalar", "avx2", "avx512", "amx"
 
 /// Tables this binary was built with and this CPU can run, best first.
 absl::Span<const KernelTable* const> SupportedKernels();

@@ -181,5 +181,54 @@ struct BlockScales {
   }
 };
 
+/// Calls run.operator()<kFormat>() for a block format; does nothing for floats.
+template <class Run>
+inline void ForBlockFormat(PackedFormat format, const Run& run) {
+  switch (format) {
+    case PackedFormat::kQ8:
+      return run.template operator()<PackedFormat::kQ8>();
+    case PackedFormat::kQ4:
+      return run.template operator()<PackedFormat::kQ4>();
+    case PackedFormat::kNL4:
+      return run.template operator()<PackedFormat::kNL4>();
+    case PackedFormat::kQ4K:
+      return run.template operator()<PackedFormat::kQ4K>();
+    case PackedFormat::kQ6K:
+      return run.template operator()<PackedFormat::kQ6K>();
+    case PackedFormat::kQ4M:
+      return run.template operator()<PackedFormat::kQ4M>();
+    case PackedFormat::kQ5:
+      return run.template operator()<PackedFormat::kQ5>();
+    case PackedFormat::kQ5M:
+      return run.template operator()<PackedFormat::kQ5M>();
+    case PackedFormat::kQ5K:
+      return run.template operator()<PackedFormat::kQ5K>();
+    case PackedFormat::kQ2K:
+      return run.template operator()<PackedFormat::kQ2K>();
+    case PackedFormat::kQ3K:
+      return run.template operator()<PackedFormat::kQ3K>();
+    case PackedFormat::kNL4K:
+      return run.template operator()<PackedFormat::kNL4K>();
+    case PackedFormat::kMx4:
+      return run.template operator()<PackedFormat::kMx4>();
+    case PackedFormat::kIq1S:
+      return run.template operator()<PackedFormat::kIq1S>();
+    case PackedFormat::kIq1M:
+      return run.template operator()<PackedFormat::kIq1M>();
+    case PackedFormat::kIq2Xxs:
+      return run.template operator()<PackedFormat::kIq2Xxs>();
+    case PackedFormat::kIq2Xs:
+      return run.template operator()<PackedFormat::kIq2Xs>();
+    case PackedFormat::kIq2S:
+      return run.template operator()<PackedFormat::kIq2S>();
+    case PackedFormat::kIq3Xxs:
+      return run.template operator()<PackedFormat::kIq3Xxs>();
+    case PackedFormat::kIq3S:
+      return run.template operator()<PackedFormat::kIq3S>();
+    default:
+      return;
+  }
+}
+
 }  // namespace
 }  // namespace mlad

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "tests/kernels/kernel_test.h"
+#include "tests/kernels/tile_stand_in.h"
 #include "tests/quant/random_tensor.h"
 
 namespace mlad {
@@ -14,6 +15,7 @@ namespace {
 using ::mlad::testing::Random;
 using ::mlad::testing::RandomFloats;
 using ::mlad::testing::Seed;
+using ::mlad::testing::TileStandInKernels;
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
@@ -25,8 +27,9 @@ struct Shape {
 };
 
 constexpr Shape kShapes[] = {
-    {1, 1, 48, 32},     {16, 128, 576, 512}, {3, 17, 80, 64},
-    {128, 5, 576, 512}, {21, 97, 112, 96},   {7, 33, 64, 48},
+    {1, 1, 48, 32},      {16, 128, 576, 512}, {3, 17, 80, 64},
+    {128, 5, 576, 512},  {21, 97, 112, 96},   {7, 33, 64, 48},
+    {33, 101, 192, 128},
 };
 
 // Stored rows, in runs that do not lie one after another.
@@ -293,29 +296,29 @@ TEST_F(CodedAttentionTest, VectorsMayLieApartAndHaveNoTail) {
 
 // Sums of codes are exact, scales are multiplied twice: 4 units.
 TEST_F(CodedAttentionTest, ProjectMultipliesRowsByAMatrix) {
-  constexpr int64_t kColumns = 48;  // of rows of 64
-  const Shape s = {1, 21, 64, 48};
+  const Shape s = {1, 21, 192, 48};
   Random random(Seed(4));
   Rows rows(random, s);
-  for (const int64_t outputs : {16, 32, 48}) {
-    const std::vector<float> w = RandomFloats(random, outputs * kColumns);
+  for (const auto& [outputs, columns] :
+       {std::pair<int64_t, int64_t>{16, 48}, {32, 48}, {48, 48}, {48, 128}}) {
+    const std::vector<float> w = RandomFloats(random, outputs * columns);
     FOR_EACH_CODED_TABLE(kernels, Seed(4)) {
-      std::vector<uint8_t> codes(outputs * kColumns);
+      std::vector<uint8_t> codes(outputs * columns);
       std::vector<float> scale(outputs);
       const QueryCodes matrix = {codes.data(), scale.data()};
-      kernels->coded_attention->encode_queries(w.data(), outputs, kColumns,
-                                               kColumns, matrix);
+      kernels->coded_attention->encode_queries(w.data(), outputs, columns,
+                                               columns, matrix);
       const int64_t stride = outputs + 3;
       std::vector<float> out(s.positions * stride, -1.0f);
-      kernels->coded_attention->project({rows.View(s.positions), kColumns,
+      kernels->coded_attention->project({rows.View(s.positions), columns,
                                          matrix, outputs, out.data(), stride});
       for (int64_t p = 0; p < s.positions; ++p) {
         for (int64_t i = 0; i < outputs; ++i) {
           double dot = 0;
           double magnitude = 0;
-          for (int64_t c = 0; c < kColumns; ++c) {
+          for (int64_t c = 0; c < columns; ++c) {
             const int64_t at =
-                ((i / 16 * (kColumns / 4) + c / 4) * 16 + i % 16) * 4 + c % 4;
+                ((i / 16 * (columns / 4) + c / 4) * 16 + i % 16) * 4 + c % 4;
             const double term =
                 double{scale[i]} * (codes[at] - 128) * rows.Value(p, c);
             dot += term;
@@ -492,6 +495,25 @@ TEST_F(CodedAttentionTest, WhatIsNotANumberShows) {
     State state(s);
     problem.Attend(*kernels, 0, s.heads, s.positions, &state);
     for (const float sum : state.sum) EXPECT_TRUE(std::isnan(sum));
+  }
+}
+
+TEST(TileAttentionTest, HasTheBitsOfTheVnniKernel) {
+  const auto tiles = TileStandInKernels();
+  if (!tiles.has_value()) GTEST_SKIP() << "ISA avx512: not on this CPU";
+  const KernelTable& vnni = **FindKernels(Isa::kAvx512);
+  Random random(Seed(11));
+  for (const Shape& shape : kShapes) {
+    const Problem problem(random, shape);
+    for (int64_t positions = 1; positions <= shape.positions; ++positions) {
+      State expected(shape), state(shape);
+      problem.Attend(vnni, 0, shape.heads, positions, &expected, positions / 2,
+                     1);
+      problem.Attend(*tiles, 0, shape.heads, positions, &state, positions / 2,
+                     1);
+      EXPECT_TRUE(state == expected)
+          << shape.heads << " heads, " << positions << " positions";
+    }
   }
 }
 

@@ -6,6 +6,7 @@
 
 #include "tests/kernels/kernel_cases.h"
 #include "tests/kernels/kernel_test.h"
+#include "tests/kernels/tile_stand_in.h"
 
 namespace mlad {
 namespace {
@@ -19,6 +20,7 @@ using ::mlad::testing::PackedWeights;
 using ::mlad::testing::Random;
 using ::mlad::testing::RandomFloats;
 using ::mlad::testing::Seed;
+using ::mlad::testing::TileStandInKernels;
 
 constexpr float kCanary = -12345.678f;
 constexpr int64_t kTokens = 70;        // more than a batch
@@ -119,6 +121,42 @@ TEST_F(MatMulBitsTest, DoNotDependOnTheRangeOfPanels) {
       }
     }
   });
+}
+
+TEST(TileMatMulTest, HasTheBitsOfTheVnniKernel) {
+  const auto tiles = TileStandInKernels();
+  if (!tiles.has_value()) GTEST_SKIP() << "ISA avx512: not on this CPU";
+  const KernelTable& vnni = **FindKernels(Isa::kAvx512);
+  Random random(Seed(5));
+  for (TensorType type : AllTensorTypes()) {
+    // Columns: spans of 256, and a rest where the format allows one.
+    for (const int64_t cols : {768, 320}) {
+      if (cols % GetTensorType(type).block_elements != 0) continue;
+      const MatMulCase c = {type, kRows, cols};
+      SCOPED_TRACE(CaseName(c));
+      const PackedWeights weights(random, c);
+      if (ReadsFloatActivations(weights.matrix().format)) continue;
+      const std::vector<float> x = RandomFloats(random, kTokens * cols);
+      const MatMulProblem problem(vnni, weights.matrix(), x, kTokens);
+      std::vector<int32_t> x_rows(kTokens);
+      for (int32_t& row : x_rows) {
+        row = static_cast<int32_t>(random() % kTokens);
+      }
+      for (const int64_t tokens : kTestTokenCounts) {
+        std::vector<float> expected(tokens * kRows, kCanary);
+        std::vector<float> out = expected;
+        MatMulArgs args = problem.Args(expected.data(), kRows);
+        args.tokens = tokens;
+        if (tokens % 2 == 1) args.x_rows = x_rows.data();
+        args.panel_begin = tokens % 3;
+        vnni.matmul(args);
+        args.out = out.data();
+        tiles->matmul(args);
+        EXPECT_TRUE(SameBits(out.data(), expected.data(), tokens * kRows))
+            << tokens << " tokens";
+      }
+    }
+  }
 }
 
 }  // namespace

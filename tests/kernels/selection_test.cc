@@ -47,11 +47,11 @@ TEST(SelectKernels, UnknownNameListsTheNames) {
   EXPECT_EQ(selected.status().code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(std::string(selected.status().message()), HasSubstr("\"neon\""));
   EXPECT_THAT(std::string(selected.status().message()),
-              HasSubstr("scalar, avx2 or avx512"));
+              HasSubstr("scalar, avx2, avx512 or amx"));
 }
 
 TEST(FindKernels, TablesThatCannotRunSayWhy) {
-  for (Isa isa : {Isa::kScalar, Isa::kAvx2, Isa::kAvx512}) {
+  for (Isa isa : kAllIsas) {
     const auto found = FindKernels(isa);
     if (found.ok()) {
       EXPECT_EQ((*found)->isa, isa);
@@ -71,6 +71,9 @@ TEST(MissingFeatures, NamesWhatIsMissing) {
   EXPECT_EQ(MissingFeatures(RequiredFeatures(Isa::kAvx512),
                             RequiredFeatures(Isa::kAvx2)),
             "AVX512F, AVX512BW, AVX512DQ, AVX512VL, AVX512_VNNI");
+  EXPECT_EQ(MissingFeatures(RequiredFeatures(Isa::kAmx),
+                            RequiredFeatures(Isa::kAvx512)),
+            "AMX_TILE, AMX_INT8");
 }
 
 }  // namespace

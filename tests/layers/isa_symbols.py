@@ -4,17 +4,18 @@
 The linker keeps one copy of every inline function and template instance. If it
 keeps the copy of an object compiled for AVX-512, the program crashes on a CPU
 without it, far from any kernel. So these objects may define nothing but their
-table, functions of the namespace mlad::avx2 or mlad::avx512, and local symbols;
+table, functions of the namespace mlad::avx2, mlad::avx512 or mlad::amx, and
+local symbols;
 and no static initialiser, which would run on every CPU.
 
-  isa_symbols.py NM ARCHIVE      the archive with the objects avx2_*, avx512_*
+  isa_symbols.py NM ARCHIVE      the archive with the objects avx2_*, avx512_*, amx_*
 """
 import re
 import subprocess
 import sys
 
-ISA_OBJECT = re.compile(r"^(avx2|avx512)_\w+\.cc\.o$")
-TABLES = {"avx2": "mlad::kAvx2Kernels", "avx512": "mlad::kAvx512Kernels"}
+ISA_OBJECT = re.compile(r"^(avx2|avx512|amx)_\w+\.cc\.o$")
+TABLES = {"avx2": "mlad::kAvx2Kernels", "avx512": "mlad::kAvx512Kernels"}  # AMX has none of its own
 
 
 def defined_symbols(nm, archive):
@@ -37,7 +38,7 @@ def is_allowed(isa, kind, name):
         return True  # local
     if kind in "uvwVW":
         return False  # merged with other objects' copies
-    return name == TABLES[isa] or name.startswith(f"mlad::{isa}::")
+    return name == TABLES.get(isa) or name.startswith(f"mlad::{isa}::")
 
 
 def main():

@@ -1,0 +1,13 @@
+// The kernels of the AMX table on tiles that plain code multiplies.
+#pragma once
+
+#include "kernels/kernel_contract.h"
+
+namespace mlad::plain_tiles {
+
+/// Of block formats, with activations of 8 bits only.
+void MatMulNarrow(const MatMulArgs& args) noexcept;
+void Project(const ProjectArgs& args) noexcept;
+void Attend(const CodedTileArgs& args) noexcept;
+
+}  // namespace mlad::plain_tiles
