@@ -1,4 +1,4 @@
-// Matmul with AMX: of activations of 8 bits. The rest is AVX-512's.
+// Matmul of the block formats with AMX. What is not for tiles is AVX-512's.
 #include "kernels/amx_kernels.h"
 #include "kernels/amx_tiles.h"
 #include "kernels/kernel_tables.h"
@@ -10,26 +10,27 @@ namespace {
 /// Tokens from which on a tile pays, though it is not full.
 constexpr int64_t kWorthTiles = 6;
 
-bool SuitsTiles(const MatMulArgs& args, ActivationBits bits) {
-  return bits == ActivationBits::k8 && args.tokens >= kWorthTiles &&
-         args.w.cols % kTileDepth == 0;
-}
-
+template <bool kNarrow>
 void MatMulTiles(const MatMulArgs& args) {
   ForBlockFormat(args.w.format, [&]<PackedFormat kFormat>() {
-    TileMatMul<Tiles, kFormat>::Run(args);
+    TileMatMul<Tiles, kFormat, kNarrow>::Run(args);
   });
 }
 
 }  // namespace
 
 void MatMul(const MatMulArgs& args) noexcept {
-  if (ReadsFloatActivations(args.w.format)) return kAvx512Kernels.matmul(args);
+  if (ReadsFloatActivations(args.w.format) ||
+      args.w.cols % kTileMatMulColumns != 0) {
+    return kAvx512Kernels.matmul(args);
+  }
   ForRunsOfBits(args, [](const MatMulArgs& run, ActivationBits bits) {
-    if (SuitsTiles(run, bits)) {
-      MatMulTiles(run);
-    } else {
+    if (run.tokens < kWorthTiles) {
       kAvx512Kernels.matmul(run);
+    } else if (bits == ActivationBits::k8) {
+      MatMulTiles<true>(run);
+    } else {
+      MatMulTiles<false>(run);
     }
   });
 }

@@ -12,25 +12,15 @@
 namespace mlad::amx {
 namespace {
 
-/// A tile of left operands is [16, depth] bytes, one of right operands
-/// [depth / 4, 16, 4], and one of sums [16, 16] int32:
-///   sums[i][j] += sum_k left[i][k] * right[k / 4][j][k % 4]
-/// There are two pairs of depths, to multiply by: see tile_shapes.h.
 struct Tiles {
   /// Takes the tiles into use by this thread, until Release.
-  static void Configure(const TileDepths& depths) {
+  static void Configure(const TileShapes& shapes) {
     Config config = {};
     config.palette = 1;
-    const auto set = [&](int tile, int rows, int row_bytes) {
-      config.rows[tile] = static_cast<uint8_t>(rows);
-      config.row_bytes[tile] = static_cast<uint16_t>(rows == 0 ? 0 : row_bytes);
-    };
-    for (int tile = kSums; tile < kLeft; ++tile) set(tile, 16, 64);
-    set(kLeft, 16, depths.depth);
-    set(kLeftRest, depths.rest == 0 ? 0 : 16, depths.rest);
-    set(kRight, depths.depth / 4, 64);
-    set(kRight + 1, depths.depth / 4, 64);
-    set(kRightRest, depths.rest / 4, 64);
+    for (int tile = 0; tile < kTiles; ++tile) {
+      config.rows[tile] = static_cast<uint8_t>(shapes.rows[tile]);
+      config.row_bytes[tile] = static_cast<uint16_t>(shapes.row_bytes[tile]);
+    }
     _tile_loadconfig(&config);
   }
   static void Release() { _tile_release(); }

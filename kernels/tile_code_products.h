@@ -54,7 +54,15 @@ struct TileCodeProducts {
   static void Begin(int64_t positions) {
     const int groups = GroupsOf(positions);
     const int rest = groups < kFullGroups ? groups : groups - kFullGroups;
-    Tiles::Configure({kTileDepth, rest * kCodePositions});
+    TileShapes shapes;
+    shapes.SetSums(kSums);
+    shapes.SetSums(kSums + 1);
+    shapes.SetLeft(kLeft, kTileDepth);
+    shapes.SetRight(kRight, kTileDepth);
+    shapes.SetRight(kRight + 1, kTileDepth);
+    shapes.SetLeft(kLeftRest, rest * kCodePositions);
+    shapes.SetRight(kRightRest, rest * kCodePositions);
+    Tiles::Configure(shapes);
   }
   static void End() { Tiles::Release(); }
 
@@ -116,6 +124,12 @@ struct TileCodeProducts {
   }
 
  private:
+  // Tiles by number.
+  static constexpr int kSums = 0;   // and 1: of two blocks
+  static constexpr int kRight = 2;  // and 3: of two blocks
+  static constexpr int kLeft = 4;
+  static constexpr int kLeftRest = 5;  // values of less than kTileDepth
+  static constexpr int kRightRest = 6;
   static constexpr int kFullGroups = kTileDepth / kCodePositions;
 
   static int GroupsOf(int64_t positions) {

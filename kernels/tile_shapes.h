@@ -3,21 +3,31 @@
 
 namespace mlad::amx {
 
-inline constexpr int kTileRows = 16;  // of left operands and sums
+inline constexpr int kTiles = 8;
+inline constexpr int kTileRows = 16;  // at most, like the next two
 inline constexpr int kTileColumns = 16;
-inline constexpr int kTileDepth = 64;  // products of a sum, at most
+inline constexpr int kTileDepth = 64;  // products of a sum
 
-/// Tiles by number. What a left one multiplies is in a right one of the same
-/// depth.
-inline constexpr int kSums = 0;  // and 1 and 2
-inline constexpr int kLeft = 3;
-inline constexpr int kLeftRest = 4;
-inline constexpr int kRight = 5;  // and 6
-inline constexpr int kRightRest = 7;
+/// Rows of each tile and their bytes; none: not in use. A tile of left operands
+/// is [rows, depth] bytes, one of right operands [depth / 4, 16, 4], and one of
+/// sums [rows, 16] int32:
+///   sums[i][j] += sum_k left[i][k] * right[k / 4][j][k % 4]
+struct TileShapes {
+  int rows[kTiles] = {};
+  int row_bytes[kTiles] = {};
 
-struct TileDepths {
-  int depth = kTileDepth;  // of kLeft and kRight, a multiple of 4
-  int rest = 0;            // of kLeftRest and kRightRest; 0: not in use
+  constexpr void SetSums(int tile, int count = kTileRows) {
+    rows[tile] = count;
+    row_bytes[tile] = kTileColumns * 4;
+  }
+  constexpr void SetLeft(int tile, int depth, int count = kTileRows) {
+    rows[tile] = depth > 0 ? count : 0;
+    row_bytes[tile] = depth;
+  }
+  constexpr void SetRight(int tile, int depth) {
+    rows[tile] = depth / 4;
+    row_bytes[tile] = depth > 0 ? kTileColumns * 4 : 0;
+  }
 };
 
 }  // namespace mlad::amx

@@ -137,7 +137,7 @@ TEST(TileMatMulTest, HasTheBitsOfTheVnniKernel) {
       const PackedWeights weights(random, c);
       if (ReadsFloatActivations(weights.matrix().format)) continue;
       const std::vector<float> x = RandomFloats(random, kTokens * cols);
-      const MatMulProblem problem(vnni, weights.matrix(), x, kTokens);
+      const MatMulProblem problem(vnni, weights.matrix(), x, kNarrowTokens);
       std::vector<int32_t> x_rows(kTokens);
       for (int32_t& row : x_rows) {
         row = static_cast<int32_t>(random() % kTokens);

@@ -12,38 +12,28 @@ namespace {
 /// As amx::Tiles. What the hardware refuses ends the program.
 class PlainTiles {
  public:
-  static void Configure(const amx::TileDepths& depths) {
-    tiles = {};
-    for (int tile = 0; tile < amx::kLeft; ++tile) Shape(tile, 16, 64);
-    Shape(amx::kLeft, 16, depths.depth);
-    Shape(amx::kLeftRest, 16, depths.rest);
-    Shape(amx::kRight, depths.depth / 4, 64);
-    Shape(amx::kRight + 1, depths.depth / 4, 64);
-    Shape(amx::kRightRest, depths.rest / 4, 64);
-  }
+  static void Configure(const amx::TileShapes& shapes) { tiles = {shapes, {}}; }
   static void Release() { tiles = {}; }
 
   template <int kTile>
   static void Zero() {
-    const Shapes& shape = InUse(kTile);
-    for (int row = 0; row < shape.rows; ++row) {
-      __builtin_memset(tiles.bytes[kTile][row], 0, shape.row_bytes);
+    for (int row = 0; row < RowsOf(kTile); ++row) {
+      __builtin_memset(tiles.bytes[kTile][row], 0, BytesOf(kTile));
     }
   }
   template <int kTile>
   static void Load(const void* from, int64_t stride) {
-    const Shapes& shape = InUse(kTile);
-    for (int row = 0; row < shape.rows; ++row) {
+    for (int row = 0; row < RowsOf(kTile); ++row) {
       __builtin_memcpy(tiles.bytes[kTile][row],
                        static_cast<const std::byte*>(from) + row * stride,
-                       shape.row_bytes);
+                       BytesOf(kTile));
     }
   }
   template <int kTile>
   static void Store(int32_t* to) {
-    const Shapes& shape = InUse(kTile);
-    for (int row = 0; row < shape.rows; ++row) {
-      __builtin_memcpy(to + row * 16, tiles.bytes[kTile][row], 64);
+    for (int row = 0; row < RowsOf(kTile); ++row) {
+      __builtin_memcpy(to + int64_t{row} * 16, tiles.bytes[kTile][row],
+                       BytesOf(kTile));
     }
   }
   template <int kTo, int kA, int kB>
@@ -60,31 +50,26 @@ class PlainTiles {
   }
 
  private:
-  struct Shapes {
-    int rows, row_bytes;
-  };
   struct All {
-    Shapes shapes[8];
-    alignas(64) std::byte bytes[8][16][64];
+    amx::TileShapes shapes;
+    alignas(64) std::byte bytes[amx::kTiles][16][64];
   };
   static thread_local All tiles;
 
-  static void Shape(int tile, int rows, int row_bytes) {
-    if (rows > 0 && row_bytes > 0) tiles.shapes[tile] = {rows, row_bytes};
+  static int RowsOf(int tile) {
+    if (tiles.shapes.rows[tile] == 0) std::abort();
+    return tiles.shapes.rows[tile];
   }
-  static const Shapes& InUse(int tile) {
-    if (tiles.shapes[tile].rows == 0) std::abort();
-    return tiles.shapes[tile];
-  }
+  static int BytesOf(int tile) { return tiles.shapes.row_bytes[tile]; }
 
   template <typename Left, typename Right>
   static void Add(int to, int left, int right) {
-    const int depth = InUse(left).row_bytes;
-    if (InUse(right).rows * 4 != depth) std::abort();
-    for (int i = 0; i < InUse(to).rows; ++i) {
+    if (RowsOf(to) != RowsOf(left)) std::abort();
+    if (RowsOf(right) * 4 != BytesOf(left)) std::abort();
+    for (int i = 0; i < RowsOf(to); ++i) {
       auto* sums = reinterpret_cast<int32_t*>(tiles.bytes[to][i]);
       for (int j = 0; j < 16; ++j) {
-        for (int k = 0; k < depth; ++k) {
+        for (int k = 0; k < BytesOf(left); ++k) {
           sums[j] +=
               static_cast<Left>(tiles.bytes[left][i][k]) *
               static_cast<Right>(tiles.bytes[right][k / 4][4 * j + k % 4]);
@@ -97,9 +82,15 @@ thread_local PlainTiles::All PlainTiles::tiles;
 
 }  // namespace
 
-void MatMulNarrow(const MatMulArgs& args) noexcept {
-  ForBlockFormat(args.w.format, [&]<PackedFormat kFormat>() {
-    amx::TileMatMul<PlainTiles, kFormat>::Run(args);
+void MatMulQuantized(const MatMulArgs& args) noexcept {
+  ForRunsOfBits(args, [](const MatMulArgs& run, ActivationBits bits) {
+    ForBlockFormat(run.w.format, [&]<PackedFormat kFormat>() {
+      if (bits == ActivationBits::k8) {
+        amx::TileMatMul<PlainTiles, kFormat, true>::Run(run);
+      } else {
+        amx::TileMatMul<PlainTiles, kFormat, false>::Run(run);
+      }
+    });
   });
 }
 

@@ -5,8 +5,9 @@
 
 namespace mlad::plain_tiles {
 
-/// Of block formats, with activations of 8 bits only.
-void MatMulNarrow(const MatMulArgs& args) noexcept;
+/// Of block formats, whatever the number of tokens; columns are multiples of
+/// amx::kTileMatMulColumns.
+void MatMulQuantized(const MatMulArgs& args) noexcept;
 void Project(const ProjectArgs& args) noexcept;
 void Attend(const CodedTileArgs& args) noexcept;
 

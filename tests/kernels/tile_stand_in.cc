@@ -13,7 +13,7 @@ std::optional<KernelTable> TileStandInKernels() {
   coded_attention.project = plain_tiles::Project;
   coded_attention.attend = plain_tiles::Attend;
   KernelTable table = **avx512;
-  table.matmul = plain_tiles::MatMulNarrow;
+  table.matmul = plain_tiles::MatMulQuantized;
   table.coded_attention = &coded_attention;
   return table;
 }
