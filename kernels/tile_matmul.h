@@ -103,7 +103,11 @@ class TileMatMul {
         avx512::UnpackCodes<kFormat, F::kOffset>(
             regions_, {panel, span.begin, span.end, codes_});
         LoadScales(span, panel);
-        AddSpan(span, groups, dots_[p]);
+        if (rows_ <= kTileRows / 2) {
+          AddSpan<kTileRows / 2>(span, groups, dots_[p]);
+        } else {
+          AddSpan<kTileRows>(span, groups, dots_[p]);
+        }
       }
     }
     for (int64_t t = 0; t < tokens; ++t) {
@@ -146,7 +150,8 @@ class TileMatMul {
     }
   }
 
-  /// dots[t] += the span's products, of all groups of tokens.
+  /// dots[t] += the span's products, of all groups of kRows tokens at most.
+  template <int kRows>
   void AddSpan(Span span, int64_t groups, __m512 (*dots)[1]) {
     // What is multiplied can be stored tens of cycles later, and what is stored
     // be loaded as many after that, so parts are multiplied two ahead and
@@ -155,9 +160,9 @@ class TileMatMul {
     Multiply<kOdd>(0, 1);
     Store<kEven>(&even_);
     for (int64_t group = 0; group < groups; ++group, dots += kTileRows) {
-      __m512 sums[kTileRows];
+      __m512 sums[kRows];
 #pragma GCC unroll 16
-      for (int t = 0; t < kTileRows; ++t) {
+      for (int t = 0; t < kRows; ++t) {
         sums[t] = kNarrow ? V::Zero() : dots[t][0];
       }
       for (int part = 0; part < span.parts(); part += 2) {
@@ -173,7 +178,7 @@ class TileMatMul {
         if (has_next) Store<kEven>(&even_);
       }
 #pragma GCC unroll 16
-      for (int t = 0; t < kTileRows; ++t) {
+      for (int t = 0; t < kRows; ++t) {
         // Blocks of a span share the scale of narrow activations.
         dots[t][0] = kNarrow ? V::Fma(V::Set(gathered_.scales[group][0][t]),
                                       sums[t], dots[t][0])
@@ -202,13 +207,14 @@ class TileMatMul {
     if constexpr (!kNarrow) Tiles::template Store<kTile + 1>((*to)[1]);
   }
 
+  template <int kRows>
   [[gnu::always_inline]] inline void AddPart(int64_t group, int part,
                                              const Products& products,
-                                             __m512 (&sums)[kTileRows]) {
+                                             __m512 (&sums)[kRows]) {
     const int block = part / kBlockParts;
     const BlockScales<V, kFormat>& scales = scales_[block];
 #pragma GCC unroll 16
-    for (int t = 0; t < kTileRows; ++t) {
+    for (int t = 0; t < kRows; ++t) {
       __m512i dots = _mm512_load_si512(products[0] + t * kPanelRows);
       if constexpr (!kNarrow) {
         dots =

@@ -29,7 +29,7 @@ std::vector<MatMulCase> MatMulTestCases();
 std::vector<MatMulCase> MatMulBenchCases();
 
 inline constexpr int64_t kTestTokenCounts[] = {1, 2, 3, 5, 16, 33, 64, 70};
-inline constexpr int64_t kBenchTokenCounts[] = {1, 4, 16, 64, 512};
+inline constexpr int64_t kBenchTokenCounts[] = {1, 4, 6, 8, 12, 16, 64, 512};
 
 /// Activations [tokens, cols] and their quantised form: of 8 bits in the first
 /// narrow_rows rows, of 16 in the others.
