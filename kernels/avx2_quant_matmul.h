@@ -176,7 +176,8 @@ struct QuantMatMul {
   static void Unpack(const PanelRegions& regions, const UnpackJob& job) {
     std::byte* out = job.out;
     for (int64_t block = job.begin; block < job.end; ++block) {
-      PrefetchCodes<kFormat>(job.panel, block);
+      Prefetch<F::kBlockBytes>(job.ahead +
+                               (block - job.begin) * F::kBlockBytes);
       if constexpr (F::kHasGrid) {
         UnpackGrid(regions, job.panel, block, out);
       } else {

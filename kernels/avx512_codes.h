@@ -87,7 +87,8 @@ inline void UnpackCodes(const PanelRegions& regions, const UnpackJob& job) {
   std::byte* out = job.out;
   const __m512i offset = _mm512_set1_epi8(static_cast<char>(kOffset));
   for (int64_t block = job.begin; block < job.end; ++block) {
-    PrefetchCodes<kFormat>(job.panel, block);
+    Prefetch<QuantFormat<kFormat>::kBlockBytes>(
+        job.ahead + (block - job.begin) * QuantFormat<kFormat>::kBlockBytes);
     ForGroups<kFormat>(
         regions, job.panel,
         block, [&](int g, __m512i codes) __attribute__((always_inline)) {

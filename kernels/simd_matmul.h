@@ -56,6 +56,7 @@ struct UnpackJob {
   int64_t begin;
   int64_t end;
   std::byte* out;
+  const std::byte* ahead;  // as many bytes to fetch meanwhile
 };
 
 /// Sends one vector of dot products of token `token` to out[0 .. count).

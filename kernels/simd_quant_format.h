@@ -82,17 +82,38 @@ struct TokenRow {
   }
 };
 
-/// Asks for the codes that are some blocks ahead of `block`. With one token, a
-/// matmul is as fast as memory, and the hardware alone looks ahead too little.
+/// How far ahead codes are asked for. With few tokens, a matmul is as fast as
+/// memory, and the hardware alone looks ahead too little.
+inline constexpr int64_t kAheadBytes = 4096;
+
+template <int64_t kBytes>
+[[gnu::always_inline]] inline void Prefetch(const std::byte* from) {
+#pragma GCC unroll 8
+  for (int64_t line = 0; line < kBytes; line += 64) {
+    __builtin_prefetch(from + line);
+  }
+}
+
+/// Asks for the codes that are some blocks ahead of `block`.
 template <PackedFormat kFormat>
 [[gnu::always_inline]] inline void PrefetchCodes(const std::byte* panel,
                                                  int64_t block) {
-  constexpr int64_t kAheadBytes = 4096;
   constexpr int64_t kBlockBytes = QuantFormat<kFormat>::kBlockBytes;
-  const std::byte* ahead = panel + block * kBlockBytes + kAheadBytes;
-#pragma GCC unroll 8
-  for (int64_t line = 0; line < kBlockBytes; line += 64) {
-    __builtin_prefetch(ahead + line);
+  Prefetch<kBlockBytes>(panel + block * kBlockBytes + kAheadBytes);
+}
+
+/// Asks for the scales of a block.
+template <PackedFormat kFormat>
+[[gnu::always_inline]] inline void PrefetchScales(const std::byte* panel,
+                                                  const PanelRegions& regions,
+                                                  int64_t block) {
+  using F = QuantFormat<kFormat>;
+  const int64_t floats_at = F::kGroup == 0 ? regions.scales : regions.supers;
+  __builtin_prefetch(panel + floats_at +
+                     block / F::kSpanBlocks * F::kFloatScaleBytes);
+  if constexpr (F::kGroup != 0) {
+    __builtin_prefetch(panel + regions.scales +
+                       block * F::kScalesPerBlock * (F::kGroupPairBytes / 2));
   }
 }
 

@@ -81,8 +81,10 @@ template <class Kernel, int kPanels>
     const int64_t end =
         blocks - begin < kSuperBlocks ? blocks : begin + kSuperBlocks;
     for (int p = 0; p < kPanels; ++p) {
-      Kernel::Unpack(regions, {args.w.data + (panel + p) * regions.bytes, begin,
-                               end, batch.codes[p]});
+      const std::byte* codes = args.w.data + (panel + p) * regions.bytes;
+      Kernel::Unpack(regions,
+                     {codes, begin, end, batch.codes[p],
+                      codes + begin * Kernel::F::kBlockBytes + kAheadBytes});
     }
     ForTokenTiles<UnpackedTile<Kernel, kPanels>, Kernel, kPanels,
                   Kernel::kTokens>(

@@ -62,6 +62,11 @@ class TileMatMul {
     int64_t begin, end;  // blocks
     int parts() const { return static_cast<int>(end - begin) * kBlockParts; }
   };
+  /// 256 columns of a panel.
+  struct Piece {
+    const std::byte* panel;
+    int64_t begin;
+  };
   using Products = int32_t[kPlanes][kTileRows * kPanelRows];
 
   explicit TileMatMul(const MatMulArgs& args)
@@ -80,6 +85,9 @@ class TileMatMul {
     Tiles::Configure(shapes);
   }
 
+  const std::byte* Panel(int64_t panel) const {
+    return args_.w.data + panel * regions_.bytes;
+  }
   static int64_t Least(int64_t a, int64_t b) { return a < b ? a : b; }
 
   /// Up to kGroups tiles of tokens with kPanels panels, or as many as there
@@ -98,11 +106,17 @@ class TileMatMul {
         Gather(span, first_token + t, t / rows_, t % rows_);
       }
       for (int64_t p = 0; p < panels; ++p) {
-        const std::byte* panel =
-            args_.w.data + (first_panel + p) * regions_.bytes;
+        const std::byte* panel = Panel(first_panel + p);
+        // What comes next is fetched meanwhile.
+        Piece next = {panel + regions_.bytes, span.begin};
+        if (p + 1 == panels) {
+          next = {Panel(first_panel), span.end};
+          if (span.end == blocks) next = {panel + regions_.bytes, 0};
+        }
         avx512::UnpackCodes<kFormat, F::kOffset>(
-            regions_, {panel, span.begin, span.end, codes_});
-        LoadScales(span, panel);
+            regions_, {panel, span.begin, span.end, codes_,
+                       next.panel + next.begin * F::kBlockBytes});
+        LoadScales(span, panel, next);
         if (rows_ <= kTileRows / 2) {
           AddSpan<kTileRows / 2>(span, groups, dots_[p]);
         } else {
@@ -137,16 +151,22 @@ class TileMatMul {
               static_cast<float>(kNarrow ? sum >> 8 : sum);
         }
       }
-      gathered_.scales[group][b - span.begin][row] =
-          kNarrow ? 256 * x.scales[b] : x.scales[b];
+      if constexpr (!kNarrow) {
+        gathered_.scales[group][b - span.begin][row] = x.scales[b];
+      }
+    }
+    if constexpr (kNarrow) {
+      gathered_.scales[group][0][row] = 256 * x.scales[span.begin];
     }
     // Rows that are no token's are multiplied too; what comes of them is not
     // used.
   }
 
-  void LoadScales(Span span, const std::byte* panel) {
+  void LoadScales(Span span, const std::byte* panel, const Piece& next) {
     for (int64_t b = span.begin; b < span.end; ++b) {
       scales_[b - span.begin].Load(panel, regions_, b, 0);
+      PrefetchScales<kFormat>(next.panel, regions_,
+                              next.begin + b - span.begin);
     }
   }
 
