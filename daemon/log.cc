@@ -7,7 +7,11 @@
 #include <sys/uio.h>
 #include <systemd/sd-journal.h>
 
+#include "absl/status/status.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/time/time.h"
 
 namespace mlad {
 namespace {
@@ -45,7 +49,8 @@ void LogEvent(spdlog::logger& log, std::string_view event,
   }
   const int priority = level >= spdlog::level::err    ? 3
                        : level == spdlog::level::warn ? 4
-                                                      : 6;
+                       : level == spdlog::level::info ? 6
+                                                      : 7;
   std::vector<std::string> entries = {
       absl::StrCat("MESSAGE=", message), absl::StrCat("PRIORITY=", priority),
       absl::StrCat("SYSLOG_IDENTIFIER=", kIdentifier),
@@ -59,6 +64,30 @@ void LogEvent(spdlog::logger& log, std::string_view event,
     parts.push_back({entry.data(), entry.size()});
   }
   sd_journal_sendv(parts.data(), static_cast<int>(parts.size()));
+}
+
+void LogRequest(spdlog::logger& log, const RequestRecord& record) {
+  const auto level = absl::StartsWith(record.method, "mlad.v1.Inference/")
+                         ? spdlog::level::info
+                         : spdlog::level::debug;
+  if (!log.should_log(level)) return;
+  const std::string code(
+      absl::StatusCodeToString(static_cast<absl::StatusCode>(record.code)));
+  const std::string trace =
+      record.trace.empty() ? "" : absl::StrCat(", trace ", record.trace);
+  LogEvent(
+      log, "request",
+      absl::StrFormat("%s from %s: %s after %.3f s, request %s%s",
+                      record.method, record.peer, code,
+                      absl::ToDoubleSeconds(record.duration), record.id, trace),
+      {{"MLAD_METHOD", record.method},
+       {"MLAD_REQUEST", record.id},
+       {"MLAD_TRACE", record.trace},
+       {"MLAD_PEER", record.peer},
+       {"MLAD_CODE", code},
+       {"MLAD_DURATION_US",
+        absl::StrCat(absl::ToInt64Microseconds(record.duration))}},
+      level);
 }
 
 }  // namespace mlad

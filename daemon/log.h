@@ -9,6 +9,8 @@
 
 #include <spdlog/logger.h>
 
+#include "rpc/request_log.h"
+
 namespace mlad {
 
 /// `level`: "debug", "info", "warning" or "error".
@@ -25,5 +27,9 @@ struct LogField {
 void LogEvent(spdlog::logger& log, std::string_view event,
               const std::string& message, const std::vector<LogField>& fields,
               spdlog::level::level_enum level = spdlog::level::info);
+
+/// A line about a call: of Inference, at level info; else, at level debug. In
+/// the journal MLAD_EVENT is request.
+void LogRequest(spdlog::logger& log, const RequestRecord& record);
 
 }  // namespace mlad

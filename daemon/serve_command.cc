@@ -109,6 +109,9 @@ class ServeRun {
       server.sockets.push_back({passed.descriptor, std::move(address)});
     }
     if (!options_.insecure) MLAD_RETURN_IF_ERROR(CheckExposure(server));
+    server.on_request = [log = log_](const RequestRecord& record) {
+      LogRequest(*log, record);
+    };
     MLAD_ASSIGN_OR_RETURN(server_, Server::Start(server));
     for (const ListenAddress& address : server_->addresses()) {
       log_->info("listening on {}", address.ToString());

@@ -85,7 +85,7 @@ struct Server::Impl {
         inference(state, queue,
                   {options.max_unread_bytes, options.reader_timeout},
                   options.max_tokens),
-        admin(state),
+        admin(state, queue),
         health(state) {
     state.access().SetRules(options.access);
   }
@@ -113,6 +113,13 @@ absl::Status Server::Impl::Listen(const ServerOptions& options) {
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   grpc::ServerBuilder builder;
   Configure(options, builder);
+  if (options.on_request) {
+    std::vector<
+        std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>>
+        interceptors;
+    interceptors.push_back(MakeRequestLog(options.on_request));
+    builder.experimental().SetInterceptorCreators(std::move(interceptors));
+  }
   builder.RegisterService(&inference);
   builder.RegisterService(&admin);
   builder.RegisterService(&health);

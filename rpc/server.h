@@ -15,6 +15,7 @@
 
 #include "rpc/access_rules.h"
 #include "rpc/listen_address.h"
+#include "rpc/request_log.h"
 #include "rpc/served_model.h"
 #include "rpc/socket_acceptor.h"
 #include "rpc/tls_files.h"
@@ -51,6 +52,8 @@ struct ServerOptions {
   /// A stream from which its client takes nothing for so long, though there is
   /// more than that or the end, is cancelled.
   absl::Duration reader_timeout = absl::Minutes(10);
+  /// Told of every call at its end; none: nobody.
+  RequestSink on_request;
 };
 
 /// States: loading (from Start), serving (from SetModel), draining (from
