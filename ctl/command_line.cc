@@ -21,6 +21,7 @@ constexpr char kFooter[] = R"text(Examples:
   mla-ctl score --file story.txt
   mla-ctl stats --watch 1
   mla-ctl top
+  mla-ctl session save manual --file manual.txt
   eval "$(mla-ctl completion bash)"
 
 Environment:
@@ -31,6 +32,16 @@ Environment:
 Exit status: 0 done, 1 failed, 2 usage or request refused, 3 daemon not
 reachable, loading or draining, 4 queue or cache full, 5 timeout,
 130 interrupted.)text";
+
+constexpr char kSessionFooter[] = R"text(Examples:
+  mla-ctl session save manual --file manual.txt
+  mla-ctl session save talk --messages talk.json
+  mla-ctl session list
+  mla-ctl session restore manual
+  mla-ctl session drop manual
+
+'save' keeps what the daemon's cache has of the text: what was read or generated
+shortly before.)text";
 
 int Complain(const std::string& sentence) {
   std::cerr << "mla-ctl: " << sentence << "\nTry 'mla-ctl --help'.\n";
@@ -196,6 +207,7 @@ class ParserBuilder {
     Add("topology", "Nodes, cores, heads and the model", RunTopology);
     Add("experts", "How often experts are chosen, and where replicas are",
         RunExperts);
+    AddSession();
     Add("health", "Exit status 0 when the daemon serves", RunHealth);
     CLI::App* completion = app_.add_subcommand(
         "completion", "Print a completion script for a shell");
@@ -206,6 +218,21 @@ class ParserBuilder {
   }
 
  private:
+  void AddSession() {
+    CLI::App* session =
+        Add("session", "Keep conversations on disk, and bring them back",
+            RunSession);
+    session->add_option("action", options_.action, "save, list, restore, drop")
+        ->required()
+        ->check(CLI::IsMember({"save", "list", "restore", "drop"}));
+    session->add_option("name", options_.session, "The session's");
+    AddInput(*session, options_.input, /*tokens=*/true);
+    session->add_option("--messages", options_.messages_file,
+                        "Save a conversation: a JSON file with a list of "
+                        "{\"role\": ..., \"content\": ...}");
+    session->footer(kSessionFooter);
+  }
+
   CLI::App* Add(const std::string& name, const std::string& description,
                 CommandFunction run) {
     CLI::App* command = app_.add_subcommand(name, description);

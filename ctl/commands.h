@@ -17,6 +17,7 @@ int RunStats(const CtlOptions& options);
 int RunTop(const CtlOptions& options);
 int RunTopology(const CtlOptions& options);
 int RunExperts(const CtlOptions& options);
+int RunSession(const CtlOptions& options);
 int RunHealth(const CtlOptions& options);
 int RunCompletion(const CtlOptions& options);
 

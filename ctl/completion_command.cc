@@ -32,7 +32,8 @@ complete -F _mla_ctl mla-ctl
 )";
 
 // Flags that a file's name follows.
-constexpr const char* kFileFlags[] = {"file", "json-schema", "grammar"};
+constexpr const char* kFileFlags[] = {"file", "json-schema", "grammar",
+                                      "messages"};
 
 bool NamesFile(const std::string& flag) {
   return std::find(std::begin(kFileFlags), std::end(kFileFlags), flag) !=
@@ -50,17 +51,22 @@ std::string Flags(const CLI::App& app) {
   return absl::StrJoin(flags, " ");
 }
 
+/// What a command takes besides flags.
+std::string Choices(const std::string& command) {
+  if (command == "completion") return " bash zsh fish";
+  if (command == "session") return " save list restore drop";
+  return "";
+}
+
 std::string BashScript(const CLI::App& app,
                        const std::vector<CtlCommand>& commands) {
   std::vector<std::string> names;
   std::string cases;
   for (const CtlCommand& command : commands) {
     names.push_back(command.app->get_name());
-    absl::StrAppend(
-        &cases, "    ", command.app->get_name(), ") words=\"",
-        Flags(*command.app),
-        command.app->get_name() == "completion" ? " bash zsh fish" : "",
-        "\" ;;\n");
+    absl::StrAppend(&cases, "    ", command.app->get_name(), ") words=\"",
+                    Flags(*command.app), Choices(command.app->get_name()),
+                    "\" ;;\n");
   }
   return absl::Substitute(
       kBash, absl::StrJoin(names, " "), Flags(app), cases,

@@ -37,6 +37,14 @@ nlohmann::json ToJson(
   return list;
 }
 
+nlohmann::json ToJson(const v1::Session& session) {
+  return {{"name", session.name()},
+          {"tokens", session.tokens()},
+          {"file_bytes", session.file_bytes()},
+          {"saved_at_s", session.saved_at_s()},
+          {"problem", session.problem()}};
+}
+
 std::string StateName(v1::ServingState state) {
   const std::string name = v1::ServingState_Name(state);
   return absl::AsciiStrToLower(absl::StripPrefix(name, "SERVING_STATE_"));

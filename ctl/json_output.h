@@ -23,6 +23,7 @@ nlohmann::json ToJson(const v1::Stats& stats);
 nlohmann::json ToJson(const v1::Topology& topology);
 nlohmann::json ToJson(const v1::ModelInfo& info);
 nlohmann::json ToJson(const v1::Experts& experts);
+nlohmann::json ToJson(const v1::Session& session);
 
 /// "loading", "serving", "draining"
 std::string StateName(v1::ServingState state);

@@ -61,6 +61,9 @@ struct CtlOptions {
   double watch_s = 0;         // stats: 0: once
   double top_s = 1;           // between two looks
   std::string shell;          // completion
+  std::string action;         // session: save, list, restore or drop
+  std::string session;        // its name
+  std::string messages_file;  // session: a conversation
 };
 
 }  // namespace mlad

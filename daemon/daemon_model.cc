@@ -1,12 +1,22 @@
 #include "daemon/daemon_model.h"
 
+#include <cerrno>
+#include <cstring>
 #include <map>
 #include <string>
 #include <utility>
 
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+
 #include "base/status.h"
 #include "daemon/kept_model.h"
 #include "model/chat_template.h"
+#include "model/weights_print.h"
 
 namespace mlad {
 namespace {
@@ -67,6 +77,32 @@ absl::Status DaemonModel::CheckPlacement() {
     MLAD_ASSIGN_OR_RETURN(placement_.emplace_back(),
                           loaded_->CorrectPlacement(*topology_, node));
   }
+  return absl::OkStatus();
+}
+
+absl::Status DaemonModel::OpenSessions(const GgufFile& file,
+                                       const std::string& folder) {
+  if (folder.empty()) return absl::OkStatus();
+  // Its parent is the administrator's to make.
+  if ((mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST) ||
+      access(folder.c_str(), R_OK | W_OK | X_OK) != 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("sessions cannot be kept in ", folder, ": ",
+                     std::strerror(errno), "; make it, or change its owner"));
+  }
+  SessionOrigin origin;
+  MLAD_ASSIGN_OR_RETURN(origin.model, PrintWeights(file));
+  origin.kv_type = KvTypeName(loaded_->cache().shape().type);
+  // AMX gives the bits of AVX-512.
+  origin.kernels =
+      IsaName(kernels_->isa == Isa::kAmx ? Isa::kAvx512 : kernels_->isa);
+  SessionStore::Parts parts;
+  parts.engine = engine_.get();
+  parts.cache = &loaded_->cache();
+  parts.prompt_chunk_tokens = loaded_->transformer().prompt_chunk_tokens();
+  parts.now_s = [] { return absl::ToUnixSeconds(absl::Now()); };
+  sessions_ = std::make_unique<SessionStore>(folder, std::move(origin),
+                                             std::move(parts));
   return absl::OkStatus();
 }
 
@@ -138,6 +174,8 @@ absl::StatusOr<std::unique_ptr<DaemonModel>> DaemonModel::Load(
       model->engine_,
       Engine::Create(model->loaded_->transformer(), *model->tokenizer_,
                      model->loaded_->pages(), model->clock_, engine));
+  MLAD_RETURN_IF_ERROR(
+      model->OpenSessions(*source.file, options.serve.session_dir));
   return model;
 }
 

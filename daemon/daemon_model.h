@@ -51,6 +51,7 @@ class DaemonModel final : public ServedModel {
   const PlacementPlan& plan() const override { return loaded_->plan(); }
   std::vector<NodeCounters> node_counters() const override;
   std::vector<ExpertLayerCounters> expert_counters() const override;
+  SessionStore* sessions() const override { return sessions_.get(); }
   std::string_view isa() const override { return IsaName(kernels_->isa); }
 
   const Topology& topology() const { return *topology_; }
@@ -65,6 +66,7 @@ class DaemonModel final : public ServedModel {
   void FillFacts(const ModelSource& source, const ContextSizes& sizes,
                  KvType kv_type);
   absl::Status CheckPlacement();
+  absl::Status OpenSessions(const GgufFile& file, const std::string& folder);
 
   const KernelTable* kernels_ = nullptr;
   RealClock clock_;
@@ -74,6 +76,7 @@ class DaemonModel final : public ServedModel {
   std::optional<ChatStyle> chat_style_;
   std::unique_ptr<LoadedModel> loaded_;
   std::unique_ptr<Engine> engine_;
+  std::unique_ptr<SessionStore> sessions_;  // null: none are kept
   ModelFacts facts_;
   std::vector<PlacementReport> placement_;  // [nodes], as found after loading
 };

@@ -172,6 +172,8 @@ void AddServeOptions(CLI::App& serve, ServeOptions& options) {
                   "debug, info, warning or error")
       ->check(CLI::IsMember({"debug", "info", "warning", "error"}))
       ->capture_default_str();
+  serve.add_option("--session-dir", options.session_dir,
+                   "Folder for 'mla-ctl session'; none: no sessions");
   serve.add_option("--metrics", options.metrics,
                    "HOST:PORT where Prometheus may ask for /metrics, in the "
                    "clear (default: nowhere)");

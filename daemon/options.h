@@ -47,6 +47,7 @@ struct ServeOptions {
   // Paths; empty: none.
   std::string tls_certificate, tls_key, tls_client_ca;
   std::string access;                // who may call
+  std::string session_dir;           // a folder; empty: no sessions
   bool insecure = false;             // let anybody on the network in
   std::string socket_mode = "0660";  // of unix sockets, octal
   int64_t max_connections = 4096;

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
@@ -199,6 +200,7 @@ struct EngineStats {
 };
 
 using RequestId = uint64_t;
+class SequencePages;
 
 class Engine {
  public:
@@ -230,6 +232,13 @@ class Engine {
   /// pages only until others need them. Unknown ids are ignored. Any thread,
   /// observers included; calls no observer.
   virtual void SetPaused(RequestId id, bool paused) = 0;
+
+  /// Calls `task` on the engine's thread, when no step is under way, and
+  /// returns when it is done. For short work: steps wait meanwhile. Not to be
+  /// called by an observer or a task. Errors: kUnavailable when the engine has
+  /// stopped.
+  virtual absl::Status BetweenSteps(
+      absl::FunctionRef<void(SequencePages&)> task) = 0;
 
   /// Refuses new requests, waits for running ones until `deadline` (wall time),
   /// then cancels the rest and returns when all have finished. Not to be called

@@ -43,10 +43,10 @@ int64_t LongestSequence(const PageAllocator& pages, int64_t limit) {
   return std::min(limit, fits * kPagePositions);
 }
 
-int SequencePages::FirstNode(const Sequence& sequence, int attempt) const {
+int SequencePages::FirstNode(absl::Span<const int32_t> tokens,
+                             int attempt) const {
   // The same beginning starts on the same node, so that sequences which are
   // read at the same time find each other's pages.
-  const auto& tokens = sequence.tokens();
   const auto count = std::min<size_t>(tokens.size(), kPagePositions);
   const int64_t sum =
       std::accumulate(tokens.begin(), tokens.begin() + count, int64_t{0});
@@ -62,7 +62,7 @@ bool SequencePages::Begin(Sequence& sequence, int64_t spare) {
   if (match.last != nullptr && BeginWith(sequence, match, spare)) return true;
   for (int attempt = 0; attempt < pages_.nodes(); ++attempt) {
     PrefixCache::Match nothing;
-    nothing.first_node = FirstNode(sequence, attempt);
+    nothing.first_node = FirstNode(sequence.tokens(), attempt);
     if (BeginWith(sequence, nothing, spare)) return true;
   }
   return false;
@@ -162,6 +162,44 @@ void SequencePages::Release(Sequence& sequence) {
   pages_.Release(sequence.pages());
   cache_.Unpin(sequence.last_entry());
   sequence.SetLastEntry(nullptr);
+}
+
+PrefixCache::Match SequencePages::Hold(absl::Span<const int32_t> tokens,
+                                       const PageForms& forms) {
+  PrefixCache::Match match = cache_.Find(
+      tokens, forms, static_cast<int64_t>(tokens.size()) / kPagePositions,
+      /*exact_only=*/false);
+  cache_.Pin(match.last);
+  return match;
+}
+
+void SequencePages::LetGo(const PrefixCache::Match& match) {
+  cache_.Unpin(match.last);
+}
+
+bool SequencePages::Reserve(absl::Span<const int32_t> tokens,
+                            PageTable* table) {
+  for (int attempt = 0; attempt < pages_.nodes(); ++attempt) {
+    table->first_node = FirstNode(tokens, attempt);
+    if (Grow(*table, static_cast<int64_t>(tokens.size()), 0)) return true;
+  }
+  return false;
+}
+
+void SequencePages::Adopt(absl::Span<const int32_t> tokens,
+                          absl::Span<const FormMask> forms, PageTable& table) {
+  PrefixCache::Entry* last = nullptr;
+  for (size_t page = 0; page < forms.size(); ++page) {
+    const PrefixCache::Key key = {
+        last, table.first_node,
+        tokens.subspan(page * kPagePositions, kPagePositions), forms[page]};
+    PrefixCache::Entry* entry = cache_.FindExact(key);
+    if (entry == nullptr) entry = cache_.Insert(key, table.pages[page]);
+    cache_.MovePin(entry);
+    last = entry;
+  }
+  cache_.Unpin(last);
+  pages_.Release(table);  // the cache holds those that were new to it
 }
 
 std::vector<int64_t> SequencePages::evictable_pages() const {

@@ -6,7 +6,10 @@
 #include <utility>
 #include <vector>
 
+#include "absl/types/span.h"
+
 #include "attention/latent_cache.h"
+#include "engine/page_forms.h"
 #include "engine/prefix_cache.h"
 #include "engine/sequence.h"
 
@@ -39,13 +42,26 @@ class SequencePages {
   /// Complete pages stay in the cache, as long as there is room.
   void Release(Sequence& sequence);
 
+  // Of pages that no sequence has.
+  /// The longest beginning of `tokens` that the cache has, with preferably
+  /// these forms. Stays until LetGo.
+  PrefixCache::Match Hold(absl::Span<const int32_t> tokens,
+                          const PageForms& forms);
+  void LetGo(const PrefixCache::Match& match);
+  /// Pages to write `tokens` to, which fill them; false when there is no room.
+  bool Reserve(absl::Span<const int32_t> tokens, PageTable* table);
+  void GiveBack(PageTable& table) { pages_.Release(table); }
+  /// Offers reserved pages that have been written, in these forms [pages].
+  void Adopt(absl::Span<const int32_t> tokens, absl::Span<const FormMask> forms,
+             PageTable& table);
+
   /// Of each node, held by the cache alone.
   std::vector<int64_t> evictable_pages() const;
   int64_t evictions() const { return cache_.evictions(); }
 
  private:
   /// First nodes in the order in which they are tried.
-  int FirstNode(const Sequence& sequence, int attempt) const;
+  int FirstNode(absl::Span<const int32_t> tokens, int attempt) const;
   bool BeginWith(Sequence& sequence, const PrefixCache::Match& match,
                  int64_t spare);
   PrefixCache::Key KeyOf(const Sequence& sequence, int64_t page) const;

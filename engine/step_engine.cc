@@ -54,6 +54,7 @@ StepEngine::~StepEngine() {
   }
   wake_.notify_one();
   thread_.join();
+  errand_done_.notify_all();
 }
 
 absl::StatusOr<RequestId> StepEngine::Generate(
@@ -168,6 +169,20 @@ void StepEngine::SetPaused(RequestId id, bool paused) {
     }
   }
   wake_.notify_one();
+}
+
+absl::Status StepEngine::BetweenSteps(
+    absl::FunctionRef<void(SequencePages&)> task) {
+  Errand errand{task};
+  std::unique_lock lock(mutex_);
+  if (!stopping_) {
+    errands_.push_back(&errand);
+    wake_.notify_one();
+    errand_done_.wait(lock, [&] { return errand.done || stopping_; });
+    std::erase(errands_, &errand);
+  }
+  if (errand.done) return absl::OkStatus();
+  return absl::UnavailableError("The daemon is shutting down.");
 }
 
 void StepEngine::Forget(RequestId id) {

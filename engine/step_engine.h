@@ -50,6 +50,8 @@ class StepEngine final : public Engine {
       ScoreRequest request, std::shared_ptr<ScoreObserver> observer) override;
   void Cancel(RequestId id) override;
   void SetPaused(RequestId id, bool paused) override;
+  absl::Status BetweenSteps(
+      absl::FunctionRef<void(SequencePages&)> task) override;
   void Drain(absl::Time deadline) override;
   EngineStats stats() const override;
 
@@ -64,6 +66,11 @@ class StepEngine final : public Engine {
     Sequence* sequence = nullptr;
     StepSpan span;
     int64_t next_layer = 0;
+  };
+  /// What somebody waits for to be done between two steps.
+  struct Errand {
+    absl::FunctionRef<void(SequencePages&)> task;
+    bool done = false;
   };
   /// What steps have done since the statistics were told.
   struct Work {
@@ -96,6 +103,7 @@ class StepEngine final : public Engine {
   /// The engine's sign of life.
   void BeginRound();
   void EndRound();
+  void RunErrands();
   /// Ends what was cancelled or is past its deadline, wherever it is.
   void EndStopped();
   /// Parks what is paused; lets wait what is not any more.
@@ -139,6 +147,8 @@ class StepEngine final : public Engine {
   mutable std::mutex mutex_;  // of all up to token_gaps_
   std::condition_variable wake_;
   std::condition_variable idle_;
+  std::condition_variable errand_done_;
+  std::vector<Errand*> errands_;
   WaitingQueue waiting_;
   AdmissionControl admission_;           // of what waits, runs or is in between
   absl::flat_hash_set<RequestId> live_;  // not yet forgotten

@@ -21,6 +21,7 @@ void StepEngine::Run() {
   pthread_setname_np(pthread_self(), "mlad-engine");
   while (WaitForWork()) {
     BeginRound();
+    RunErrands();
     EndStopped();
     ObeyPauses();
     BeginWaiting();
@@ -44,12 +45,27 @@ void StepEngine::EndRound() {
 bool StepEngine::WaitForWork() {
   std::unique_lock lock(mutex_);
   if (!running_.empty()) return !stopping_;
+  if (!errands_.empty()) return !stopping_;
   if (blocked_ || !parked_.empty()) {
     wake_.wait_for(lock, kRetryInterval);
   } else {
-    wake_.wait(lock, [this] { return stopping_ || !waiting_.empty(); });
+    wake_.wait(lock, [this] {
+      return stopping_ || !waiting_.empty() || !errands_.empty();
+    });
   }
   return !stopping_;
+}
+
+void StepEngine::RunErrands() {
+  const std::lock_guard lock(mutex_);
+  if (errands_.empty()) return;
+  for (Errand* errand : errands_) {
+    errand->task(pages_);
+    errand->done = true;
+  }
+  errands_.clear();
+  CountPages();
+  errand_done_.notify_all();
 }
 
 void StepEngine::EndStopped() {

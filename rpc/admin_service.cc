@@ -1,9 +1,11 @@
 #include "rpc/admin_service.h"
 
 #include <memory>
+#include <utility>
 
 #include "base/status.h"
 #include "rpc/admin_responses.h"
+#include "rpc/session_calls.h"
 #include "rpc/stats_watch.h"
 #include "rpc/stream_reactor.h"
 #include "rpc/unary_call.h"
@@ -86,6 +88,44 @@ grpc::ServerUnaryReactor* AdminService::GetExperts(
     grpc::ByteBuffer* response) {
   return AnswerUnary(context, AnswerExperts(*context, state_, *request),
                      response);
+}
+
+grpc::ServerUnaryReactor* AdminService::StartUnary(
+    grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
+    grpc::ByteBuffer* response, UnaryCall::Answer answer) {
+  const absl::Status may = state_.CheckAdmin(*context);
+  if (!may.ok()) return FinishUnary(context, may);
+  absl::StatusOr<CallTicket> ticket = state_.Admit(*context);
+  if (!ticket.ok()) return FinishUnary(context, ticket.status());
+  return UnaryCall::Start({.ticket = *std::move(ticket),
+                           .request = request,
+                           .response = response,
+                           .answer = answer},
+                          queue_);
+}
+
+grpc::ServerUnaryReactor* AdminService::SaveSession(
+    grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
+    grpc::ByteBuffer* response) {
+  return StartUnary(context, request, response, AnswerSaveSession);
+}
+
+grpc::ServerUnaryReactor* AdminService::ListSessions(
+    grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
+    grpc::ByteBuffer* response) {
+  return StartUnary(context, request, response, AnswerListSessions);
+}
+
+grpc::ServerUnaryReactor* AdminService::RestoreSession(
+    grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
+    grpc::ByteBuffer* response) {
+  return StartUnary(context, request, response, AnswerRestoreSession);
+}
+
+grpc::ServerUnaryReactor* AdminService::DropSession(
+    grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
+    grpc::ByteBuffer* response) {
+  return StartUnary(context, request, response, AnswerDropSession);
 }
 
 }  // namespace mlad

@@ -8,6 +8,8 @@
 #include "mlad/v1/admin.grpc.pb.h"
 
 #include "rpc/server_state.h"
+#include "rpc/unary_call.h"
+#include "rpc/work_queue.h"
 
 namespace mlad {
 
@@ -17,12 +19,17 @@ using RawAdminService = v1::Admin::WithRawCallbackMethod_GetStats<
         v1::Admin::WithRawCallbackMethod_GetTopology<
             v1::Admin::WithRawCallbackMethod_GetModelInfo<
                 v1::Admin::WithRawCallbackMethod_GetExperts<
-                    v1::Admin::Service>>>>>;
+                    v1::Admin::WithRawCallbackMethod_SaveSession<
+                        v1::Admin::WithRawCallbackMethod_ListSessions<
+                            v1::Admin::WithRawCallbackMethod_RestoreSession<
+                                v1::Admin::WithRawCallbackMethod_DropSession<
+                                    v1::Admin::Service>>>>>>>>>;
 
 class AdminService final : public RawAdminService {
  public:
-  /// state outlives the service.
-  explicit AdminService(ServerState& state) : state_(state) {}
+  /// Both outlive the service.
+  AdminService(ServerState& state, WorkQueue& queue)
+      : state_(state), queue_(queue) {}
 
   grpc::ServerUnaryReactor* GetStats(grpc::CallbackServerContext* context,
                                      const grpc::ByteBuffer* request,
@@ -39,9 +46,28 @@ class AdminService final : public RawAdminService {
   grpc::ServerUnaryReactor* GetExperts(grpc::CallbackServerContext* context,
                                        const grpc::ByteBuffer* request,
                                        grpc::ByteBuffer* response) override;
+  grpc::ServerUnaryReactor* SaveSession(grpc::CallbackServerContext* context,
+                                        const grpc::ByteBuffer* request,
+                                        grpc::ByteBuffer* response) override;
+  grpc::ServerUnaryReactor* ListSessions(grpc::CallbackServerContext* context,
+                                         const grpc::ByteBuffer* request,
+                                         grpc::ByteBuffer* response) override;
+  grpc::ServerUnaryReactor* RestoreSession(grpc::CallbackServerContext* context,
+                                           const grpc::ByteBuffer* request,
+                                           grpc::ByteBuffer* response) override;
+  grpc::ServerUnaryReactor* DropSession(grpc::CallbackServerContext* context,
+                                        const grpc::ByteBuffer* request,
+                                        grpc::ByteBuffer* response) override;
 
  private:
+  /// Answers on the work queue.
+  grpc::ServerUnaryReactor* StartUnary(grpc::CallbackServerContext* context,
+                                       const grpc::ByteBuffer* request,
+                                       grpc::ByteBuffer* response,
+                                       UnaryCall::Answer answer);
+
   ServerState& state_;
+  WorkQueue& queue_;
 };
 
 }  // namespace mlad

@@ -257,6 +257,35 @@ absl::StatusOr<v1::Topology> Client::GetTopology(const CallOptions& options) {
                       v1::GetTopologyRequest(), options);
 }
 
+absl::StatusOr<v1::Session> Client::SaveSession(
+    const v1::SaveSessionRequest& request, const CallOptions& options) {
+  return impl_->Unary(*impl_->admin, &v1::Admin::Stub::SaveSession, request,
+                      options);
+}
+
+absl::StatusOr<v1::ListSessionsResponse> Client::ListSessions(
+    const CallOptions& options) {
+  return impl_->Unary(*impl_->admin, &v1::Admin::Stub::ListSessions,
+                      v1::ListSessionsRequest(), options);
+}
+
+absl::StatusOr<v1::Session> Client::RestoreSession(const std::string& name,
+                                                   const CallOptions& options) {
+  v1::RestoreSessionRequest request;
+  request.set_name(name);
+  return impl_->Unary(*impl_->admin, &v1::Admin::Stub::RestoreSession, request,
+                      options);
+}
+
+absl::Status Client::DropSession(const std::string& name,
+                                 const CallOptions& options) {
+  v1::DropSessionRequest request;
+  request.set_name(name);
+  return impl_
+      ->Unary(*impl_->admin, &v1::Admin::Stub::DropSession, request, options)
+      .status();
+}
+
 absl::StatusOr<v1::ModelInfo> Client::GetModelInfo(const CallOptions& options) {
   return impl_->Unary(*impl_->admin, &v1::Admin::Stub::GetModelInfo,
                       v1::GetModelInfoRequest(), options);

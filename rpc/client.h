@@ -104,6 +104,15 @@ class Client {
   absl::StatusOr<v1::Experts> GetExperts(const CallOptions& options = {});
   absl::StatusOr<v1::ModelInfo> GetModelInfo(const CallOptions& options = {});
 
+  absl::StatusOr<v1::Session> SaveSession(const v1::SaveSessionRequest& request,
+                                          const CallOptions& options = {});
+  absl::StatusOr<v1::ListSessionsResponse> ListSessions(
+      const CallOptions& options = {});
+  absl::StatusOr<v1::Session> RestoreSession(const std::string& name,
+                                             const CallOptions& options = {});
+  absl::Status DropSession(const std::string& name,
+                           const CallOptions& options = {});
+
   /// Of the whole server ("") or of "mlad.v1.Inference". kNotFound for others.
   absl::StatusOr<Health> CheckHealth(std::string_view service = "",
                                      const CallOptions& options = {});

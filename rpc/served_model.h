@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "engine/engine.h"
+#include "engine/session_store.h"
 #include "model/chat_template.h"
 #include "model/tokenizer.h"
 #include "numa/placement_plan.h"
@@ -71,7 +72,9 @@ class ServedModel {
   virtual std::vector<NodeCounters> node_counters() const = 0;
   /// The layers that have routed experts.
   virtual std::vector<ExpertLayerCounters> expert_counters() const = 0;
-  /// Of the kernels: "scalar", "avx2", "avx512".
+  /// Null: sessions are not kept. Its methods take their time.
+  virtual SessionStore* sessions() const { return nullptr; }
+  /// Of the kernels: "scalar", "avx2", "avx512", "amx".
   virtual std::string_view isa() const = 0;
 };
 

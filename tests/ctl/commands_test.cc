@@ -443,6 +443,55 @@ TEST_F(CommandsTest, ExpertsShowsTheBusiestAndReplicas) {
   EXPECT_EQ(json["layers"][0]["replicas"][0]["experts"][0], 2);
 }
 
+TEST_F(CommandsTest, SessionsAreSavedListedRestoredAndDropped) {
+  daemon_.session.set_name("manual");
+  daemon_.session.set_tokens(640);
+  daemon_.session.set_file_bytes(3 << 20);
+  daemon_.session.set_saved_at_s(1'700'000'000);
+  const Result saved = Run({"session", "save", "manual", "--tokens", "5,6"});
+  EXPECT_EQ(saved.status, kExitDone);
+  EXPECT_EQ(saved.out, "saved session manual: 640 tokens, 3.0 MiB\n");
+  EXPECT_EQ(daemon_.saved.name(), "manual");
+  EXPECT_THAT(daemon_.saved.generate().tokens().ids(),
+              testing::ElementsAre(5, 6));
+  EXPECT_EQ(Run({"session", "save", "manual", "some", "text"}).status,
+            kExitDone);
+  EXPECT_EQ(daemon_.saved.generate().text(), "some text");
+
+  daemon_.session.set_problem("it is damaged");
+  const Result list = Run({"session", "list"});
+  EXPECT_THAT(list.out, HasSubstr("640"));
+  EXPECT_THAT(list.out, HasSubstr("2023-11-1"));
+  EXPECT_THAT(list.out, HasSubstr("it is damaged"));
+  const nlohmann::json json = Run({"session", "list", "--json"}).json();
+  EXPECT_EQ(json["sessions"][0]["file_bytes"], 3 << 20);
+  EXPECT_EQ(Run({"session", "restore", "x", "--json"}).json()["name"], "x");
+  EXPECT_EQ(Run({"session", "drop", "y"}).out, "dropped session y\n");
+  EXPECT_EQ(daemon_.dropped, "y");
+}
+
+TEST_F(CommandsTest, SessionsOfChatsComeFromAFile) {
+  const std::string path =
+      (std::filesystem::temp_directory_path() / "mla-ctl-talk").string();
+  const auto save = [&](const std::string& content) {
+    std::ofstream(path) << content;
+    return Run({"session", "save", "talk", "--messages", path});
+  };
+  const Result result = save(R"([{"role": "user", "content": "Hi"},
+               {"role": "assistant", "content": "Hello"}])");
+  EXPECT_EQ(result.status, kExitDone) << result.err;
+  ASSERT_EQ(daemon_.saved.chat().messages_size(), 2);
+  EXPECT_EQ(daemon_.saved.chat().messages(1).content(), "Hello");
+  for (const char* content : {"", "{}", "[1]", R"([{"role": "user"}])",
+                              R"([{"role": "user", "content": 3}])"}) {
+    const Result refused = save(content);
+    EXPECT_EQ(refused.status, kExitUsage) << content;
+    EXPECT_THAT(refused.err, HasSubstr("list of messages"));
+  }
+  std::filesystem::remove(path);
+  EXPECT_EQ(Run({"session", "restore"}).status, kExitUsage);
+}
+
 TEST_F(CommandsTest, HealthIsAnExitStatus) {
   EXPECT_EQ(Run({"health"}).status, kExitDone);
   daemon_.serving = false;
@@ -607,7 +656,8 @@ TEST_F(CommandsTest, BashCompletesCommandsAndTheirOptions) {
   EXPECT_THAT(options, HasSubstr(" --top-p "));
   EXPECT_EQ(BashOffers(script, "mla-ctl stats --wa"), " --watch \n");
   EXPECT_THAT(BashOffers(script, "mla-ctl completion z"), HasSubstr("zsh"));
-  EXPECT_THAT(script, HasSubstr("-f|--file|--json-schema|--grammar)"));
+  EXPECT_THAT(script,
+              HasSubstr("-f|--file|--json-schema|--grammar|--messages)"));
 }
 
 }  // namespace

@@ -128,6 +128,37 @@ grpc::Status FakeDaemon::WatchStats(grpc::ServerContext* /*context*/,
   return status;
 }
 
+grpc::Status FakeDaemon::SaveSession(grpc::ServerContext* /*context*/,
+                                     const v1::SaveSessionRequest* request,
+                                     v1::Session* response) {
+  saved = *request;
+  *response = session;
+  return status;
+}
+
+grpc::Status FakeDaemon::ListSessions(
+    grpc::ServerContext* /*context*/,
+    const v1::ListSessionsRequest* /*request*/,
+    v1::ListSessionsResponse* response) {
+  *response->add_sessions() = session;
+  return status;
+}
+
+grpc::Status FakeDaemon::RestoreSession(
+    grpc::ServerContext* /*context*/, const v1::RestoreSessionRequest* request,
+    v1::Session* response) {
+  *response = session;
+  response->set_name(request->name());
+  return status;
+}
+
+grpc::Status FakeDaemon::DropSession(grpc::ServerContext* /*context*/,
+                                     const v1::DropSessionRequest* request,
+                                     v1::DropSessionResponse* /*response*/) {
+  dropped = request->name();
+  return status;
+}
+
 grpc::Status FakeDaemon::GetExperts(grpc::ServerContext* /*context*/,
                                     const v1::GetExpertsRequest* /*request*/,
                                     v1::Experts* response) {

@@ -36,6 +36,9 @@ class FakeDaemon final : public v1::Inference::Service,
   v1::Stats stats;
   v1::Topology topology;
   v1::Experts experts;
+  v1::Session session;
+  v1::SaveSessionRequest saved;
+  std::string dropped;
   v1::ModelInfo model;
   bool serving = true;
 
@@ -69,6 +72,18 @@ class FakeDaemon final : public v1::Inference::Service,
   grpc::Status WatchStats(grpc::ServerContext* context,
                           const v1::WatchStatsRequest* request,
                           grpc::ServerWriter<v1::Stats>* writer) override;
+  grpc::Status SaveSession(grpc::ServerContext* context,
+                           const v1::SaveSessionRequest* request,
+                           v1::Session* response) override;
+  grpc::Status ListSessions(grpc::ServerContext* context,
+                            const v1::ListSessionsRequest* request,
+                            v1::ListSessionsResponse* response) override;
+  grpc::Status RestoreSession(grpc::ServerContext* context,
+                              const v1::RestoreSessionRequest* request,
+                              v1::Session* response) override;
+  grpc::Status DropSession(grpc::ServerContext* context,
+                           const v1::DropSessionRequest* request,
+                           v1::DropSessionResponse* response) override;
   grpc::Status GetExperts(grpc::ServerContext* context,
                           const v1::GetExpertsRequest* request,
                           v1::Experts* response) override;

@@ -81,6 +81,20 @@ TEST_F(Admin, ExpertsWithCountersAndReplicas) {
   EXPECT_EQ(layer.replicas(1).experts_size(), 0);
 }
 
+TEST_F(Admin, WithoutAFolderThereAreNoSessions) {
+  const auto is_off = [](const absl::Status& status) {
+    EXPECT_TRUE(absl::IsFailedPrecondition(status)) << status;
+    EXPECT_THAT(std::string(status.message()), HasSubstr("--session-dir"));
+  };
+  v1::SaveSessionRequest request;
+  request.set_name("x");
+  request.mutable_generate()->set_text("text");
+  is_off(client().SaveSession(request).status());
+  is_off(client().ListSessions().status());
+  is_off(client().RestoreSession("x").status());
+  is_off(client().DropSession("x"));
+}
+
 TEST_F(Admin, WatchStatsSendsAtOnceAndAgain) {
   v1::WatchStatsRequest request;
   request.set_interval_ms(100);

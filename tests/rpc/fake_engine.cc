@@ -4,6 +4,8 @@
 #include <chrono>
 #include <utility>
 
+#include "engine/sequence_pages.h"
+
 namespace mlad {
 namespace {
 
@@ -98,6 +100,11 @@ int64_t FakeEngine::WaitForPaused(int64_t count) {
             [](const auto& active) { return active.second->paused; });
       },
       count);
+}
+
+absl::Status FakeEngine::BetweenSteps(
+    absl::FunctionRef<void(SequencePages&)> /*task*/) {
+  return absl::UnavailableError("a fake engine has no pages");
 }
 
 void FakeEngine::Drain(absl::Time deadline) {

@@ -46,6 +46,9 @@ class FakeEngine final : public Engine {
       ScoreRequest request, std::shared_ptr<ScoreObserver> observer) override;
   void Cancel(RequestId id) override;
   void SetPaused(RequestId id, bool paused) override;
+  /// It has no pages.
+  absl::Status BetweenSteps(
+      absl::FunctionRef<void(SequencePages&)> task) override;
   void Drain(absl::Time deadline) override;
   EngineStats stats() const override;
 
