@@ -60,7 +60,7 @@ class BootTest(unittest.TestCase):
     def setUpClass(cls):
         root = choose_root()
         print(f"root: {root}")
-        package = build_package()
+        cls.package = package = build_package()
         cls.box = Container(root)
         try:
             # Forbids services to packages, on machines for building.
@@ -146,6 +146,12 @@ class BootTest(unittest.TestCase):
         self.box.run("systemctl", "daemon-reload")
         self.box.run("systemctl", "restart", "mlad")
 
+    def test_00_the_package_keeps_debians_policy(self):
+        result = subprocess.run(
+            ["lintian", "--fail-on", "error,warning", self.package],
+            capture_output=True, text=True, check=False)
+        self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
+
     def test_01_installs_and_starts_nothing(self):
         self.box.run("apt-get", "install", "--yes", "--no-install-recommends",
                      "/root/mlad.deb", timeout=180)
@@ -165,7 +171,7 @@ class BootTest(unittest.TestCase):
                                   f"/lib/systemd/system/{unit}")
             self.assertEqual(result.stdout + result.stderr, "")
 
-    def test_03_starts_and_generates(self):
+    def test_03a_starts_and_generates(self):
         self.box.run("systemctl", "start", "mlad")
         self.assertEqual(self.show("ActiveState", "StatusText"),
                          ["active", "Serving tiny-mla-21m"])
@@ -177,6 +183,16 @@ class BootTest(unittest.TestCase):
         self.assertGreater(int(serving["MLAD_WEIGHTS_BYTES"]), 20e6)
         self.assertEqual(serving["_UID"],
                          self.box.run("id", "-u", "mlad").stdout.strip())
+
+    def test_03b_keeps_sessions_where_it_may_write(self):
+        self.chat_turn()
+        ids = ",".join(str(300 + i) for i in range(120))
+        self.box.run("mla-ctl", "--address", SOCKET, "session", "save", "boot",
+                     "--tokens", ids)
+        self.box.run("mla-ctl", "--address", SOCKET, "session", "restore",
+                     "boot")
+        files = self.box.run("ls", "-l", "/var/lib/mlad/sessions").stdout
+        self.assertRegex(files, r"-rw------- .* boot\.mlad-session")
 
     def test_04_is_locked_up(self):
         lines = self.box.run("systemd-analyze", "security", "--no-pager",
