@@ -90,42 +90,36 @@ grpc::ServerUnaryReactor* AdminService::GetExperts(
                      response);
 }
 
-grpc::ServerUnaryReactor* AdminService::StartUnary(
+grpc::ServerUnaryReactor* AdminService::StartSlow(
     grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
     grpc::ByteBuffer* response, UnaryCall::Answer answer) {
   const absl::Status may = state_.CheckAdmin(*context);
   if (!may.ok()) return FinishUnary(context, may);
-  absl::StatusOr<CallTicket> ticket = state_.Admit(*context);
-  if (!ticket.ok()) return FinishUnary(context, ticket.status());
-  return UnaryCall::Start({.ticket = *std::move(ticket),
-                           .request = request,
-                           .response = response,
-                           .answer = answer},
-                          queue_);
+  return StartUnary(state_, queue_, context, request, response, answer);
 }
 
 grpc::ServerUnaryReactor* AdminService::SaveSession(
     grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
     grpc::ByteBuffer* response) {
-  return StartUnary(context, request, response, AnswerSaveSession);
+  return StartSlow(context, request, response, AnswerSaveSession);
 }
 
 grpc::ServerUnaryReactor* AdminService::ListSessions(
     grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
     grpc::ByteBuffer* response) {
-  return StartUnary(context, request, response, AnswerListSessions);
+  return StartSlow(context, request, response, AnswerListSessions);
 }
 
 grpc::ServerUnaryReactor* AdminService::RestoreSession(
     grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
     grpc::ByteBuffer* response) {
-  return StartUnary(context, request, response, AnswerRestoreSession);
+  return StartSlow(context, request, response, AnswerRestoreSession);
 }
 
 grpc::ServerUnaryReactor* AdminService::DropSession(
     grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
     grpc::ByteBuffer* response) {
-  return StartUnary(context, request, response, AnswerDropSession);
+  return StartSlow(context, request, response, AnswerDropSession);
 }
 
 }  // namespace mlad

@@ -60,11 +60,11 @@ class AdminService final : public RawAdminService {
                                         grpc::ByteBuffer* response) override;
 
  private:
-  /// Answers on the work queue.
-  grpc::ServerUnaryReactor* StartUnary(grpc::CallbackServerContext* context,
-                                       const grpc::ByteBuffer* request,
-                                       grpc::ByteBuffer* response,
-                                       UnaryCall::Answer answer);
+  /// Answers an administrator on the work queue.
+  grpc::ServerUnaryReactor* StartSlow(grpc::CallbackServerContext* context,
+                                      const grpc::ByteBuffer* request,
+                                      grpc::ByteBuffer* response,
+                                      UnaryCall::Answer answer);
 
   ServerState& state_;
   WorkQueue& queue_;

@@ -49,28 +49,17 @@ grpc::ServerUnaryReactor* InferenceService::Score(
                            .queue = &queue_});
 }
 
-grpc::ServerUnaryReactor* InferenceService::StartUnary(
-    grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
-    grpc::ByteBuffer* response, UnaryCall::Answer answer) {
-  absl::StatusOr<CallTicket> ticket = state_.Admit(*context);
-  if (!ticket.ok()) return FinishUnary(context, ticket.status());
-  return UnaryCall::Start({.ticket = *std::move(ticket),
-                           .request = request,
-                           .response = response,
-                           .answer = answer},
-                          queue_);
-}
-
 grpc::ServerUnaryReactor* InferenceService::Tokenize(
     grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
     grpc::ByteBuffer* response) {
-  return StartUnary(context, request, response, AnswerTokenize);
+  return StartUnary(state_, queue_, context, request, response, AnswerTokenize);
 }
 
 grpc::ServerUnaryReactor* InferenceService::Detokenize(
     grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
     grpc::ByteBuffer* response) {
-  return StartUnary(context, request, response, AnswerDetokenize);
+  return StartUnary(state_, queue_, context, request, response,
+                    AnswerDetokenize);
 }
 
 }  // namespace mlad

@@ -56,10 +56,6 @@ class InferenceService final : public RawInferenceService {
   StreamReactor* StartGeneration(grpc::CallbackServerContext* context,
                                  const grpc::ByteBuffer* request,
                                  GenerationReader reader);
-  grpc::ServerUnaryReactor* StartUnary(grpc::CallbackServerContext* context,
-                                       const grpc::ByteBuffer* request,
-                                       grpc::ByteBuffer* response,
-                                       UnaryCall::Answer answer);
 
   ServerState& state_;
   WorkQueue& queue_;

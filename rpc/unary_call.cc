@@ -25,6 +25,20 @@ void UnaryCall::OnDone() {
   delete this;
 }
 
+grpc::ServerUnaryReactor* StartUnary(ServerState& state, WorkQueue& queue,
+                                     grpc::CallbackServerContext* context,
+                                     const grpc::ByteBuffer* request,
+                                     grpc::ByteBuffer* response,
+                                     UnaryCall::Answer answer) {
+  absl::StatusOr<CallTicket> ticket = state.Admit(*context);
+  if (!ticket.ok()) return FinishUnary(context, ticket.status());
+  return UnaryCall::Start({.ticket = *std::move(ticket),
+                           .request = request,
+                           .response = response,
+                           .answer = answer},
+                          queue);
+}
+
 grpc::ServerUnaryReactor* FinishUnary(grpc::CallbackServerContext* context,
                                       const absl::Status& status) {
   grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();

@@ -38,6 +38,13 @@ class UnaryCall final : public grpc::ServerUnaryReactor {
   Params params_;
 };
 
+/// Admits the call and answers it on the queue, or ends it at once.
+grpc::ServerUnaryReactor* StartUnary(ServerState& state, WorkQueue& queue,
+                                     grpc::CallbackServerContext* context,
+                                     const grpc::ByteBuffer* request,
+                                     grpc::ByteBuffer* response,
+                                     UnaryCall::Answer answer);
+
 /// A call that ends at once.
 grpc::ServerUnaryReactor* FinishUnary(grpc::CallbackServerContext* context,
                                       const absl::Status& status);
