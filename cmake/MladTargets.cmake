@@ -101,6 +101,8 @@ endfunction()
 
 # Options of sources that are compiled for AVX-512; of kernels/ and of tests of them.
 set(MLAD_AVX512_OPTIONS -fno-exceptions -mavx2 -mfma -mf16c -mavx512f -mavx512bw
-  -mavx512dq -mavx512vl -mavx512vnni
+  -mavx512dq -mavx512vl -mavx512vnni)
+if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)
   # GCC 12 warns of the undefined operands inside its own intrinsics.
-  -Wno-uninitialized -Wno-maybe-uninitialized)
+  list(APPEND MLAD_AVX512_OPTIONS -Wno-uninitialized -Wno-maybe-uninitialized)
+endif()
