@@ -236,12 +236,12 @@ absl::Status SessionReader::ReadHead() {
   if (head.hash != HashOf(head)) return Damaged("its head has other bytes");
   origin_ = {head.model, GetName(head.kv_type), GetName(head.kernels),
              head.layers, head.row_bytes};
-  // Hashed, but a hash is no proof: sizes are compared before they are used.
-  constexpr int64_t kMost = int64_t{1} << 40;
-  if (head.row_bytes < 1 || head.row_bytes > kMost / kPagePositions ||
-      head.layers < 1 || origin_.page_bytes() / head.layers > kMost ||
-      head.pages < 0 || head.pages > file_bytes_ ||
-      origin_.page_bytes() > file_bytes_ ||
+  // Hashed, but a hash is no proof: sizes are compared before they are used,
+  // in an order in which no product overflows.
+  const int64_t most = file_bytes_ / kPagePositions;
+  if (head.layers < 1 || head.row_bytes < 1 ||
+      head.row_bytes > most / int64_t{head.layers} || head.pages < 0 ||
+      head.pages > file_bytes_ / origin_.page_bytes() ||
       file_bytes_ != PageOffset(head.pages, origin_.page_bytes(), head.pages)) {
     return Damaged("its size is not the one that its head tells");
   }

@@ -1,15 +1,18 @@
 #include "engine/session_file.h"
 
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <limits>
 #include <string>
 #include <vector>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <xxhash.h>
 
 #include "base/status.h"
 
@@ -134,6 +137,35 @@ TEST_F(SessionFile, AnyFlippedBitIsSeen) {
     EXPECT_TRUE(at >= 8 && at < 12 ? absl::IsFailedPrecondition(status)
                                    : absl::IsDataLoss(status))
         << "byte " << at << ": " << status;
+  }
+}
+
+// A file that somebody has made up, with the right hashes.
+TEST_F(SessionFile, SizesAreNotBelieved) {
+  ASSERT_TRUE(Write().ok());
+  const std::string bytes = Bytes();
+  constexpr size_t kLayersAt = 12;
+  constexpr size_t kRowBytesAt = 40;
+  constexpr size_t kPagesAt = 48;
+  constexpr size_t kHashAt = 72;
+  const auto with = [&](size_t at, const auto& value) {
+    std::string other = bytes;
+    std::memcpy(other.data() + at, &value, sizeof value);
+    const uint64_t hash = XXH3_64bits(other.data(), kHashAt);
+    std::memcpy(other.data() + kHashAt, &hash, sizeof hash);
+    SetBytes(other);
+    return ReadAll();
+  };
+  ASSERT_TRUE(with(kPagesAt, kPages).ok());
+  for (const int64_t wrong :
+       {int64_t{-1}, int64_t{0}, int64_t{1}, int64_t{4}, int64_t{1} << 30,
+        std::numeric_limits<int64_t>::max(),
+        std::numeric_limits<int64_t>::min()}) {
+    EXPECT_TRUE(absl::IsDataLoss(with(kPagesAt, wrong))) << wrong;
+    EXPECT_TRUE(absl::IsDataLoss(with(kRowBytesAt, wrong))) << wrong;
+  }
+  for (const uint32_t wrong : {0u, 1u, 3u, 0xFFFFFFFFu}) {
+    EXPECT_TRUE(absl::IsDataLoss(with(kLayersAt, wrong))) << wrong;
   }
 }
 
