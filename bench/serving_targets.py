@@ -5,11 +5,14 @@
   gap      times between tokens of running streams while a long prompt is read
   prefix   time to the first token of the second request with the same prompt
 
+With --node also how fast npm's prebuilt llama.cpp decodes as many streams in
+parallel, in turns with mlad, and the ratio of the two.
+
 Exit status 1 when a target is missed. Needs a quiet machine, Debian's
 python3-grpcio and python3-protobuf.
 
   build/release/bin/mla-synth --preset lite --layers 4 --type iq4_nl -o lite4.gguf
-  bench/serving_targets.py --model lite4.gguf
+  bench/serving_targets.py --model lite4.gguf --node
 """
 import argparse
 import asyncio
@@ -21,14 +24,17 @@ import sys
 import time
 
 TOP = pathlib.Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(TOP / "tests/e2e"))
+sys.path[:0] = [str(TOP / "tests/e2e"), str(TOP / "bench/peers")]
 
 from daemon import Daemon  # noqa: E402
+from engines import NodeLlamaCpp, Test  # noqa: E402
 from load_test import Service  # noqa: E402
 
 # Streams, and how many times faster than one they are to be.
 SPEED_UPS = {8: 3.0, 16: 4.0}
 PREFIX_SHARE = 0.05
+# Of a stream, in tokens.
+STREAM_PROMPT = 32
 
 
 class Stream:
@@ -71,7 +77,7 @@ class Targets:
         """Of all together, from when the last one has begun to when the first
         one ends."""
         answers = await asyncio.gather(*(
-            follow(self.service, self.prompt(32), self.arguments.tokens)
+            follow(self.service, self.prompt(STREAM_PROMPT), self.arguments.tokens)
             for _ in range(streams)))
         begin = max(answer.times[0] for answer in answers)
         end = min(answer.times[-1] for answer in answers)
@@ -80,21 +86,44 @@ class Targets:
         return count / (end - begin)
 
     async def measure_streams(self):
-        speed_ups = {streams: [] for streams in SPEED_UPS}
+        ours = {streams: [] for streams in (1, *SPEED_UPS)}
+        theirs = {streams: [] for streams in ours}
+        peer = self.arguments.node and NodeLlamaCpp(
+            self.arguments.model.resolve(), "F16", self.arguments.threads)
+        tests = [Test("streams", self.arguments.node_tokens, STREAM_PROMPT, streams)
+                 for streams in theirs]
         for _ in range(self.arguments.rounds):
-            alone = await self.tokens_per_s(1)
-            for streams in SPEED_UPS:
-                together = await self.tokens_per_s(streams)
-                speed_ups[streams].append(together / alone)
+            for streams, speeds in ours.items():
+                speeds.append(await self.tokens_per_s(streams))
+            if peer:
+                results = peer.run(tests, reps=1)
+                for test in tests:
+                    theirs[test.streams] += results[test.name]
         for streams, target in SPEED_UPS.items():
-            value = statistics.median(speed_ups[streams])
-            self.add(f"{streams} streams", value, "times one", f">= {target}",
-                     value >= target)
+            self.add_ratio(f"{streams} streams", ours[streams], ours[1],
+                           "times one", target)
+        if peer:
+            for streams in theirs:
+                self.add_ratio(f"{streams} streams in {peer.name}",
+                               theirs[streams], theirs[1], "times one")
+                self.add_ratio(f"mlad's {streams} streams", ours[streams],
+                               theirs[streams], "times the peer's")
+
+    def add_ratio(self, test, speeds, others, unit, target=None):
+        """The median of the rounds' ratios; the target is a lower bound, and
+        without one there is nothing to keep."""
+        ratios = [a / b for a, b in zip(speeds, others)]
+        value = statistics.median(ratios)
+        self.add(test, value,
+                 f"{unit} ({min(ratios):.2f} to {max(ratios):.2f}; "
+                 f"{statistics.median(speeds):.1f} tokens/s)",
+                 f">= {target}" if target else "",
+                 None if target is None else value >= target)
 
     async def measure_gap(self):
         running = [Stream() for _ in range(4)]
         tasks = [asyncio.create_task(
-            follow(self.service, self.prompt(32), 1 << 20, stream))
+            follow(self.service, self.prompt(STREAM_PROMPT), 1 << 20, stream))
             for stream in running]
         while min(len(stream.times) for stream in running) < 8:
             await asyncio.sleep(0.01)
@@ -147,6 +176,10 @@ def main():
     parser.add_argument("--tokens", type=int, default=128,
                         help="of each stream's answer")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--node", action="store_true",
+                        help="also npm's prebuilt llama.cpp")
+    parser.add_argument("--node-tokens", type=int, default=32,
+                        help="of each of its streams; fewer, as it is slower")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     with Daemon("--model", arguments.model, "--kv", arguments.kv,
@@ -158,10 +191,11 @@ def main():
         print(json.dumps(rows))
     else:
         print("| | | | target | kept |\n|---|---:|---|---|---|")
+        kept = {True: "yes", False: "NO", None: ""}
         for row in rows:
             print(f"| {row['test']} | {row['value']:.2f} | {row['unit']} | "
-                  f"{row['target']} | {'yes' if row['kept'] else 'NO'} |")
-    return 0 if all(row["kept"] for row in rows) else 1
+                  f"{row['target']} | {kept[row['kept']]} |")
+    return 1 if any(row["kept"] is False for row in rows) else 0
 
 
 if __name__ == "__main__":

@@ -20,15 +20,18 @@ class EngineError(Exception):
 
 
 class Test(typing.NamedTuple):
-    """A prompt (pp) or generation (tg) of some tokens after `depth` others."""
+    """A prompt (pp) or generation (tg) of some tokens after `depth` others, or
+    that generation by several sequences at once (streams)."""
     kind: str
     tokens: int
     depth: int = 0
+    streams: int = 1
 
     @property
     def name(self):
         depth = f"@d{self.depth}" if self.depth else ""
-        return f"{self.kind}{self.tokens}{depth}"
+        streams = f"x{self.streams}" if self.kind == "streams" else ""
+        return f"{self.kind}{self.tokens}{depth}{streams}"
 
 
 def run_program(command, text_in=None, errors_too=False):

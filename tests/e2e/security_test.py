@@ -170,13 +170,29 @@ class SecurityTest(unittest.TestCase):
                 shown = ssl.get_server_certificate((host, int(port)))
                 there = (self.folder / name / "server.pem").read_text()
                 return shown.strip() == there.strip()
+
+            def put_in_place(name):
+                (self.folder / "next").symlink_to(name)
+                (self.folder / "next").rename(link)
             self.assertTrue(is_shown("first"))
-            (self.folder / "next").symlink_to("second")
-            (self.folder / "next").rename(link)
+            put_in_place("second")
             deadline = time.monotonic() + 20
             while not is_shown("second"):
                 self.assertLess(time.monotonic(), deadline)
                 time.sleep(0.1)
+            for mistake, certificate in (
+                    ("another_key", (self.folder / "first/server.pem").read_text()),
+                    ("no_certificate", "not a certificate")):
+                (self.folder / mistake).mkdir()
+                (self.folder / mistake / "server.pem").write_text(certificate)
+                (self.folder / mistake / "server.key").write_text(
+                    (self.folder / "second/server.key").read_text())
+                put_in_place(mistake)
+                # Longer than the daemon takes to look again.
+                end = time.monotonic() + 5
+                while time.monotonic() < end:
+                    self.assertTrue(is_shown("second"), mistake)
+                    time.sleep(0.2)
 
     def test_tokens_roles_and_limits(self):
         web, web_token = make_token("web")

@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "numa/free_memory.h"
 #include "numa/node_memory.h"
 #include "numa/topology.h"
 
@@ -59,6 +60,32 @@ TEST_F(RegionFile, HoldsWhatWasWrittenAfterTheRegionIsGone) {
   for (int64_t i = 0; i < kBytes; i += 511) {
     ASSERT_EQ(again->data()[i], std::byte{0x5a});
   }
+}
+
+TEST_F(RegionFile, HugePagesOfThePoolOutliveTheRegion) {
+  const int os_node = topology_->nodes()[0].os_index;
+  const int64_t pool = FreeMemory().FreeHugePages(os_node, 2 << 20);
+  if (pool < 3) GTEST_SKIP() << "no pool of 2 MiB pages on this machine";
+  int kept = -1;
+  {
+    const NodeRegion region = Make();
+    EXPECT_EQ(region.page_bytes(), 2 << 20);
+    EXPECT_EQ(FreeMemory().FreeHugePages(os_node, 2 << 20), pool - 3);
+    std::memset(region.data(), 0x5a, kBytes);
+    kept = fcntl(region.descriptor(), F_DUPFD_CLOEXEC, 0);
+  }
+  EXPECT_EQ(FreeMemory().FreeHugePages(os_node, 2 << 20), pool - 3);
+  {
+    const auto again =
+        NodeRegion::Attach(*topology_, 0, kBytes, "test data", kept);
+    ASSERT_TRUE(again.ok()) << again.status();
+    EXPECT_EQ(again->page_bytes(), 2 << 20);
+    EXPECT_EQ(again->data()[kBytes - 1], std::byte{0x5a});
+    const auto report = again->CheckPlacement(*topology_);
+    ASSERT_TRUE(report.ok());
+    EXPECT_EQ(report->pages_misplaced, 0);
+  }
+  EXPECT_EQ(FreeMemory().FreeHugePages(os_node, 2 << 20), pool);
 }
 
 TEST_F(RegionFile, CannotShrinkUnderItsReaders) {
