@@ -112,6 +112,12 @@ class ServeRun {
     server.on_request = [log = log_](const RequestRecord& record) {
       LogRequest(*log, record);
     };
+    server.on_tls_mistake = [log = log_](const absl::Status& mistake) {
+      log->error(
+          "the certificates that were put in place are not used, the "
+          "former ones are: {}",
+          std::string(mistake.message()));
+    };
     MLAD_ASSIGN_OR_RETURN(server_, Server::Start(server));
     for (const ListenAddress& address : server_->addresses()) {
       log_->info("listening on {}", address.ToString());

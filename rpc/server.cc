@@ -21,6 +21,7 @@
 #include "rpc/listening_socket.h"
 #include "rpc/server_state.h"
 #include "rpc/socket_acceptor.h"
+#include "rpc/tls_file_watch.h"
 #include "rpc/work_queue.h"
 
 namespace mlad {
@@ -98,6 +99,7 @@ struct Server::Impl {
   InferenceService inference;
   AdminService admin;
   HealthService health;
+  std::unique_ptr<TlsFileWatch> tls_files;  // null without TLS
   std::unique_ptr<ConnectionSink> tcp_sink;
   std::unique_ptr<grpc::Server> server;  // null after Shutdown
   std::unique_ptr<SocketAcceptor> acceptor;
@@ -132,10 +134,14 @@ absl::Status Server::Impl::Listen(const ServerOptions& options) {
     std::move(sockets.begin(), sockets.end(),
               std::back_inserter(accept.sockets));
   }
+  if (options.tls.has_value()) {
+    MLAD_ASSIGN_OR_RETURN(
+        tls_files, TlsFileWatch::Create(*options.tls, options.on_tls_mistake));
+  }
   tcp_sink = builder.experimental().AddExternalConnectionAcceptor(
       grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD,
-      options.tls.has_value() ? MakeServerCredentials(*options.tls)
-                              : grpc::InsecureServerCredentials());
+      tls_files != nullptr ? tls_files->MakeCredentials()
+                           : grpc::InsecureServerCredentials());
   server = builder.BuildAndStart();
   if (server == nullptr) {
     return absl::InternalError(

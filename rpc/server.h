@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -36,6 +37,9 @@ struct ServerOptions {
   int64_t max_waiting_requests = 1024;
   /// On all TCP addresses. Checked by CheckTlsFiles before.
   std::optional<ServerTlsFiles> tls;
+  /// Told why certificates that were put in place while serving are not used;
+  /// none: nobody. On a thread of its own.
+  std::function<void(const absl::Status&)> on_tls_mistake;
   /// Without rules, whoever can connect may call everything.
   std::optional<AccessRules> access;
   /// About so many; more are closed at once. Unix sockets count apart.

@@ -4,9 +4,8 @@
 #include <cstring>
 #include <fstream>
 #include <iterator>
+#include <utility>
 
-#include <grpcpp/security/tls_certificate_provider.h>
-#include <grpcpp/security/tls_credentials_options.h>
 #include <openssl/bio.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
@@ -17,8 +16,6 @@
 
 namespace mlad {
 namespace {
-
-constexpr unsigned kRefreshSeconds = 2;
 
 struct Free {
   void operator()(BIO* bio) const { BIO_free(bio); }
@@ -50,8 +47,8 @@ Bio Source(const std::string& pem) {
   return Bio(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
 }
 
-absl::StatusOr<Certificate> ReadCertificate(const std::string& path) {
-  MLAD_ASSIGN_OR_RETURN(const std::string pem, ReadFile(path));
+absl::StatusOr<Certificate> ParseCertificate(const std::string& pem,
+                                             const std::string& path) {
   Certificate certificate(
       PEM_read_bio_X509(Source(pem).get(), nullptr, nullptr, nullptr));
   if (certificate != nullptr) return certificate;
@@ -65,8 +62,7 @@ int NoPassphrase(char* /*buffer*/, int /*size*/, int /*for_writing*/,
   return -1;
 }
 
-absl::StatusOr<Key> ReadKey(const std::string& path) {
-  MLAD_ASSIGN_OR_RETURN(const std::string pem, ReadFile(path));
+absl::StatusOr<Key> ParseKey(const std::string& pem, const std::string& path) {
   Key key(PEM_read_bio_PrivateKey(Source(pem).get(), nullptr, NoPassphrase,
                                   nullptr));
   if (key != nullptr) return key;
@@ -92,51 +88,47 @@ absl::Time ExpiryOf(const X509& certificate) {
 
 }  // namespace
 
-absl::StatusOr<absl::Time> CheckTlsFiles(const ServerTlsFiles& files) {
+absl::StatusOr<ServerTlsPems> ReadTlsFiles(const ServerTlsFiles& files) {
+  ServerTlsPems pems;
+  MLAD_ASSIGN_OR_RETURN(pems.certificate, ReadFile(files.certificate));
   MLAD_ASSIGN_OR_RETURN(const Certificate certificate,
-                        ReadCertificate(files.certificate));
-  MLAD_ASSIGN_OR_RETURN(const Key key, ReadKey(files.key));
+                        ParseCertificate(pems.certificate, files.certificate));
+  MLAD_ASSIGN_OR_RETURN(pems.key, ReadFile(files.key));
+  MLAD_ASSIGN_OR_RETURN(const Key key, ParseKey(pems.key, files.key));
   MLAD_RETURN_IF_ERROR(
       CheckPair(*certificate, *key, files.certificate, files.key));
   if (!files.client_ca.empty()) {
-    MLAD_RETURN_IF_ERROR(ReadCertificate(files.client_ca).status());
+    MLAD_ASSIGN_OR_RETURN(pems.client_ca, ReadFile(files.client_ca));
+    MLAD_RETURN_IF_ERROR(
+        ParseCertificate(pems.client_ca, files.client_ca).status());
   }
-  return ExpiryOf(*certificate);
+  return pems;
 }
 
-std::shared_ptr<grpc::ServerCredentials> MakeServerCredentials(
-    const ServerTlsFiles& files) {
-  grpc::experimental::TlsServerCredentialsOptions options(
-      std::make_shared<grpc::experimental::FileWatcherCertificateProvider>(
-          files.key, files.certificate, files.client_ca, kRefreshSeconds));
-  options.watch_identity_key_cert_pairs();
-  if (!files.client_ca.empty()) {
-    options.watch_root_certs();
-    options.set_cert_request_type(
-        GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY);
-  }
-  return grpc::experimental::TlsServerCredentials(options);
+absl::StatusOr<absl::Time> CheckTlsFiles(const ServerTlsFiles& files) {
+  MLAD_ASSIGN_OR_RETURN(const ServerTlsPems pems, ReadTlsFiles(files));
+  MLAD_ASSIGN_OR_RETURN(const Certificate certificate,
+                        ParseCertificate(pems.certificate, files.certificate));
+  return ExpiryOf(*certificate);
 }
 
 absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>>
 MakeChannelCredentials(const ClientTlsFiles& files) {
   grpc::SslCredentialsOptions options;
   if (!files.ca.empty()) {
-    MLAD_RETURN_IF_ERROR(ReadCertificate(files.ca).status());
     MLAD_ASSIGN_OR_RETURN(options.pem_root_certs, ReadFile(files.ca));
+    MLAD_RETURN_IF_ERROR(
+        ParseCertificate(options.pem_root_certs, files.ca).status());
   }
   if (files.certificate.empty() != files.key.empty()) {
     return absl::InvalidArgumentError(
         "a client's certificate and its key go together; give both");
   }
   if (!files.certificate.empty()) {
-    MLAD_ASSIGN_OR_RETURN(const Certificate certificate,
-                          ReadCertificate(files.certificate));
-    MLAD_ASSIGN_OR_RETURN(const Key key, ReadKey(files.key));
-    MLAD_RETURN_IF_ERROR(
-        CheckPair(*certificate, *key, files.certificate, files.key));
-    MLAD_ASSIGN_OR_RETURN(options.pem_cert_chain, ReadFile(files.certificate));
-    MLAD_ASSIGN_OR_RETURN(options.pem_private_key, ReadFile(files.key));
+    MLAD_ASSIGN_OR_RETURN(ServerTlsPems pair,
+                          ReadTlsFiles({files.certificate, files.key, ""}));
+    options.pem_cert_chain = std::move(pair.certificate);
+    options.pem_private_key = std::move(pair.key);
   }
   return grpc::SslCredentials(options);
 }

@@ -1,11 +1,10 @@
-// Certificates and keys in files, and the credentials that gRPC makes of them.
+// Certificates and keys in files.
 #pragma once
 
 #include <memory>
 #include <string>
 
 #include <grpcpp/security/credentials.h>
-#include <grpcpp/security/server_credentials.h>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -26,19 +25,24 @@ struct ClientTlsFiles {
   std::string key;
 };
 
-/// Reads the files and returns when the daemon's certificate expires, which may
-/// be in the past.
+/// What is in those files.
+struct ServerTlsPems {
+  std::string certificate;
+  std::string key;
+  std::string client_ca;  // empty: none asked
+
+  bool operator==(const ServerTlsPems&) const = default;
+};
+
 /// Errors: kNotFound and kPermissionDenied for files that cannot be read;
 /// kInvalidArgument for what is no PEM or a key of another certificate.
+absl::StatusOr<ServerTlsPems> ReadTlsFiles(const ServerTlsFiles& files);
+
+/// When the daemon's certificate expires, which may be in the past.
+/// Errors: as of ReadTlsFiles.
 absl::StatusOr<absl::Time> CheckTlsFiles(const ServerTlsFiles& files);
 
-/// TLS 1.2 and 1.3. With a client_ca, clients must show a certificate that it
-/// has signed. The files are read again while serving: a new pair of
-/// certificate and key is in use some seconds after it was put there.
-std::shared_ptr<grpc::ServerCredentials> MakeServerCredentials(
-    const ServerTlsFiles& files);
-
-/// Errors: as of CheckTlsFiles.
+/// Errors: as of ReadTlsFiles.
 absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>>
 MakeChannelCredentials(const ClientTlsFiles& files);
 

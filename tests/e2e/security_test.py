@@ -193,6 +193,14 @@ class SecurityTest(unittest.TestCase):
                 while time.monotonic() < end:
                     self.assertTrue(is_shown("second"), mistake)
                     time.sleep(0.2)
+            log = daemon.log()
+            self.assertIn("is not the key of the certificate", log)
+            self.assertIn("has no certificate in PEM form", log)
+            put_in_place("first")
+            deadline = time.monotonic() + 20
+            while not is_shown("first"):
+                self.assertLess(time.monotonic(), deadline)
+                time.sleep(0.1)
 
     def test_tokens_roles_and_limits(self):
         web, web_token = make_token("web")
