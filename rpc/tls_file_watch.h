@@ -18,15 +18,16 @@
 namespace mlad {
 
 /// Looks at the files every two seconds and shows gRPC copies in memory of
-/// those that pass CheckTlsFiles: gRPC itself would take a key of another
+/// those that ReadTlsFiles takes: gRPC itself would take a key of another
 /// certificate and then refuse every handshake. Copies, since a file that was
-/// checked may be another one when gRPC reads it.
+/// checked may be another one when gRPC reads it. While they are being written
+/// gRPC may see one of them new and one old; it looks again a second later.
 class TlsFileWatch {
  public:
   /// Told, once for each change, why new files are not used.
   using MistakeSink = std::function<void(const absl::Status&)>;
 
-  /// Errors: as of CheckTlsFiles; kResourceExhausted without memory or
+  /// Errors: as of ReadTlsFiles; kResourceExhausted without memory or
   /// descriptors for the copies.
   static absl::StatusOr<std::unique_ptr<TlsFileWatch>> Create(
       const ServerTlsFiles& files, MistakeSink on_mistake);
