@@ -2,7 +2,7 @@
 """Many streams at once: cancelled, late, unread and complete ones; and more
 sequences than the cache holds.
 
-    load_test.py [--seconds 120] [--streams 500] [--seed N]
+    load_test.py [--seconds 120] [--streams 500] [--seed N] [--model FILE]
 
 Needs Debian's python3-grpcio and python3-protobuf.
 """
@@ -20,12 +20,13 @@ import unittest
 import grpc
 import grpc.aio
 
-from daemon import Daemon
+from daemon import DEMO_MODEL, Daemon
 from foreign_client_test import ReflectedServer, message_class
 
 SERVICE = "mlad.v1.Inference"
 CHANNELS = 8
-OPTIONS = argparse.Namespace(seconds=8.0, streams=500, seed=None)
+OPTIONS = argparse.Namespace(seconds=8.0, streams=500, seed=None,
+                             model=DEMO_MODEL)
 
 # How a stream ends, and how often.
 BEHAVIOURS = {"cancel": 50, "read": 36, "deadline": 11, "never reads": 3}
@@ -217,8 +218,8 @@ class LoadTest(unittest.TestCase):
     def test_five_hundred_streams(self):
         seed = OPTIONS.seed or random.randrange(1 << 32)
         print(f"seed {seed}", file=sys.stderr)
-        with Daemon("--max-queued", "1000", "--max-sequences", "64",
-                    "--cache-tokens", "6144") as daemon:
+        with Daemon("--model", OPTIONS.model, "--max-queued", "1000",
+                    "--max-sequences", "64", "--cache-tokens", "6144") as daemon:
             load, watch = asyncio.run(
                 self.run_load(daemon, random.Random(seed)))
             self.assert_nothing_is_held(daemon)
@@ -264,7 +265,8 @@ class LoadTest(unittest.TestCase):
     def test_more_sequences_than_the_cache_holds(self):
         # 64 sequences of 5 pages each; the cache holds half of them, but there
         # is room for all prompts.
-        with Daemon("--max-sequences", "64", "--context", "512",
+        with Daemon("--model", OPTIONS.model, "--max-sequences", "64",
+                    "--context", "512",
                     "--cache-tokens", str(64 * 5 * 32 // 2)) as daemon:
             asyncio.run(self.exhaust_pages(daemon))
             stats = daemon.ctl_json("stats")
@@ -297,5 +299,6 @@ if __name__ == "__main__":
     parser.add_argument("--seconds", type=float, default=OPTIONS.seconds)
     parser.add_argument("--streams", type=int, default=OPTIONS.streams)
     parser.add_argument("--seed", type=int)
+    parser.add_argument("--model", default=OPTIONS.model)
     OPTIONS, rest = parser.parse_known_args()
     unittest.main(argv=sys.argv[:1] + rest)
