@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/status.h"
+#include "numa/barrier.h"
 
 namespace mlad {
 namespace {
@@ -114,23 +115,23 @@ std::string_view MemoryLayoutName(MemoryLayout layout) {
   return "whole";
 }
 
-double BarrierSeconds(const NumaMachine& machine, BarrierShape shape,
-                      SyncScope scope, const MeasuredRates& measured) {
+double BarrierSeconds(const NumaMachine& machine, SyncScope scope,
+                      const MeasuredRates& measured) {
   // What was measured, less the handoffs in it: its cores arrive one after the
   // other, then the line goes back to them.
   const double instructions = std::max(
       0.0, measured.node_barrier_s - measured.cores * measured.handoff_s);
   const int workers = machine.cores_per_node();
-  const int groups = std::max(1, workers / machine.cores_per_l3);
-  const int of_a_group = workers / groups;
-  const double arrive = shape == BarrierShape::kFlat || groups == 1
-                            ? (workers - 1) * machine.handoff_s
-                            : (of_a_group - 1) * machine.l3_handoff_s +
-                                  (groups - 1) * machine.handoff_s;
-  const double own_node = instructions + arrive + machine.handoff_s;
+  const int of_a_group =
+      std::min({workers, machine.cores_per_l3, kMostWorkersAtAGate});
+  const int groups = (workers + of_a_group - 1) / of_a_group;
+  // The last one to arrive at a gate opens it to the others: a handoff.
+  const double group = of_a_group * machine.l3_handoff_s;
+  const double node = groups == 1 ? 0 : groups * machine.handoff_s;
+  const double own_node = instructions + group + node;
   if (scope == SyncScope::kOwnNode) return own_node;
-  // The last worker of each node counts itself at a second counter, and the
-  // last of all tells every node.
+  // The last worker of each node counts itself at the machine's gate and is
+  // let through by the last of all.
   const int across = machine.nodes() - machine.nodes_per_socket;
   const int within = machine.nodes_per_socket - 1;
   return own_node +
@@ -161,27 +162,13 @@ absl::StatusOr<PredictedStep> PredictStep(const NumaMachine& machine,
     }
     result.kernels_s += repeats * kernels;
     result.gathers_s += repeats * (slowest - kernels);
-    result.barriers_s +=
-        repeats * BarrierSeconds(machine, step.barrier, stage.end, measured);
+    result.barriers_s += repeats * BarrierSeconds(machine, stage.end, measured);
     result.barriers += stage.times;
     if (IsAttention(stage.name)) result.attention_s += repeats * slowest;
   }
   result.step_s = result.kernels_s + result.gathers_s + result.barriers_s;
   result.tokens_per_s = static_cast<double>(step.batch) / result.step_s;
   return result;
-}
-
-absl::StatusOr<double> SecondSocketGain(const NumaMachine& machine,
-                                        const MeasuredRates& measured,
-                                        const ModelledStep& step) {
-  MLAD_ASSIGN_OR_RETURN(const PredictedStep both,
-                        PredictStep(machine, measured, step));
-  ModelledStep alone = step;
-  alone.layout = MemoryLayout::kSliced;
-  alone.attention = AttentionSplit::kPositions;
-  MLAD_ASSIGN_OR_RETURN(const PredictedStep one,
-                        PredictStep(machine.WithSockets(1), measured, alone));
-  return both.tokens_per_s / one.tokens_per_s;
 }
 
 std::vector<std::string> ModelAssumptions() {
@@ -201,8 +188,8 @@ std::vector<std::string> ModelAssumptions() {
       "What a stage gathers from other cores comes at a core's rate of reading "
       "memory, before the kernels start; from the other socket at that rate "
       "times local over far latency, plus one far latency.",
-      "Workers arrive at a barrier all at once, and at a counter one after the "
-      "other (cautious); they leave together (bold).",
+      "Workers arrive at a barrier all at once, and at a gate one after the "
+      "other (cautious); they leave it together (bold).",
       "Routing is uniform. `whole` experts have no replicas.",
       "interleaved: mlad's own kernels, splits and barriers, heads split over "
       "the nodes, but every page of weights and cache on any node. mirrored: "

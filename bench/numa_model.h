@@ -27,12 +27,6 @@ inline constexpr MemoryLayout kAllMemoryLayouts[] = {
     MemoryLayout::kWhole};
 std::string_view MemoryLayoutName(MemoryLayout layout);
 
-/// How a node's workers meet.
-enum class BarrierShape : uint8_t {
-  kFlat,   // on one counter a node, as numa/barrier.h
-  kPerL3,  // first under each L3, then one of each
-};
-
 /// One step of a model on some machine.
 struct PredictedStep {
   double step_s = 0;
@@ -52,7 +46,6 @@ struct PredictedStep {
 struct ModelledStep {
   MemoryLayout layout = MemoryLayout::kSliced;
   AttentionSplit attention = AttentionSplit::kPositions;
-  BarrierShape barrier = BarrierShape::kFlat;
   SynthShape shape;
   SynthTypes types;
   KvType kv_type = KvType::kQ8KV;
@@ -60,11 +53,11 @@ struct ModelledStep {
   int64_t depth = 0;
 };
 
-/// Seconds that one barrier of all workers, or of a node's, takes when all
-/// arrive at once: arrivals at a counter follow one another, and everybody
-/// leaves together.
-double BarrierSeconds(const NumaMachine& machine, BarrierShape shape,
-                      SyncScope scope, const MeasuredRates& measured);
+/// Seconds that one barrier (numa/barrier.h) of all workers, or of a node's,
+/// takes when all arrive at once: arrivals at a gate follow one another, and
+/// everybody leaves it together.
+double BarrierSeconds(const NumaMachine& machine, SyncScope scope,
+                      const MeasuredRates& measured);
 
 /// A stage ends when its slowest node does; a node is as slow as its busiest
 /// worker, its memory or its socket's links. Interleaved and mirrored layouts
@@ -73,12 +66,6 @@ double BarrierSeconds(const NumaMachine& machine, BarrierShape shape,
 absl::StatusOr<PredictedStep> PredictStep(const NumaMachine& machine,
                                           const MeasuredRates& measured,
                                           const ModelledStep& step);
-
-/// Tokens per second of both sockets over those of one, which is sliced over
-/// its nodes.
-absl::StatusOr<double> SecondSocketGain(const NumaMachine& machine,
-                                        const MeasuredRates& measured,
-                                        const ModelledStep& step);
 
 /// What the model takes for granted, a sentence each.
 std::vector<std::string> ModelAssumptions();

@@ -36,10 +36,6 @@ absl::StatusOr<ServerRow> MakeServerRow(const NumaMachine& machine,
     step.layout = kAllMemoryLayouts[i];
     MLAD_ASSIGN_OR_RETURN(row.both[i], PredictStep(machine, measured, step));
   }
-  step.layout = MemoryLayout::kSliced;
-  step.barrier = BarrierShape::kPerL3;
-  MLAD_ASSIGN_OR_RETURN(row.tree_gain,
-                        SecondSocketGain(machine, measured, step));
   return row;
 }
 

@@ -35,7 +35,6 @@ struct ServerRow {
   int64_t depth = 0;
   PredictedStep one_socket;
   std::array<PredictedStep, kLayouts> both;  // as kAllMemoryLayouts
-  double tree_gain = 0;  // of sliced, were barriers by L3 (BarrierShape)
 
   double Gain(size_t layout) const {
     return both[layout].tokens_per_s / one_socket.tokens_per_s;

@@ -17,8 +17,7 @@ nlohmann::json AsJson(const ServerRow& row) {
                            {"machine", row.machine},
                            {"batch", row.batch},
                            {"depth", row.depth},
-                           {"one_socket", AsJson(row.one_socket)},
-                           {"gain_with_barriers_by_l3", row.tree_gain}};
+                           {"one_socket", AsJson(row.one_socket)}};
   for (size_t i = 0; i < kLayouts; ++i) {
     nlohmann::json both = AsJson(row.both[i]);
     both["gain"] = row.Gain(i);

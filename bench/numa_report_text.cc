@@ -88,8 +88,8 @@ void AppendServers(const NumaReport& report, std::string& text) {
       "## Tokens per second, and the second socket's gain\n\nOne sequence with "
       "4096 tokens in the cache. Shares are of a sliced step on both "
       "sockets.\n\n| model | server | one socket | interleaved | mirrored | "
-      "sliced | whole | gathers | barriers | sliced, barriers by L3 |\n"
-      "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|\n");
+      "sliced | whole | gathers | barriers |\n"
+      "|---|---|---:|---:|---:|---:|---:|---:|---:|\n");
   for (const ServerRow& row : report.servers) {
     const PredictedStep& sliced = row.both[kSlicedIndex];
     absl::StrAppendFormat(&text, "| %s | %s | %.1f |", row.model, row.machine,
@@ -97,10 +97,9 @@ void AppendServers(const NumaReport& report, std::string& text) {
     for (size_t i = 0; i < kLayouts; ++i) {
       absl::StrAppend(&text, " ", WithGain(row, i), " |");
     }
-    absl::StrAppendFormat(&text, " %.0f%% | %.0f%% | %.2fx |\n",
+    absl::StrAppendFormat(&text, " %.0f%% | %.0f%% |\n",
                           Percent(sliced.gathers_s, sliced.step_s),
-                          Percent(sliced.barriers_s, sliced.step_s),
-                          row.tree_gain);
+                          Percent(sliced.barriers_s, sliced.step_s));
   }
   absl::StrAppend(&text, "\n");
 }
@@ -108,21 +107,19 @@ void AppendServers(const NumaReport& report, std::string& text) {
 /// How many of the sliced rows reach 1.9x, and between what they lie.
 void AppendVerdict(const NumaReport& report, std::string& text) {
   constexpr double kPromised = 1.9;
-  int reached = 0, by_tree = 0;
+  int reached = 0;
   double least = 1e9, most = 0;
   for (const ServerRow& row : report.servers) {
     const double gain = row.Gain(kSlicedIndex);
     reached += gain >= kPromised ? 1 : 0;
-    by_tree += row.tree_gain >= kPromised ? 1 : 0;
     least = std::min(least, gain);
     most = std::max(most, gain);
   }
   absl::StrAppendFormat(
       &text,
       "The second socket's gain (sliced) is %.2fx to %.2fx; %d of %d rows "
-      "reach "
-      "the promised %.1fx, %d would if barriers met under each L3 first.\n\n",
-      least, most, reached, report.servers.size(), kPromised, by_tree);
+      "reach the promised %.1fx.\n\n",
+      least, most, reached, report.servers.size(), kPromised);
 }
 
 void AppendMemory(const NumaReport& report, std::string& text) {

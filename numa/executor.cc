@@ -51,12 +51,12 @@ bool SharesCpus(const Topology& topology) {
   return cpus.size() < workers;
 }
 
-std::vector<int> WorkersPerNode(const Topology& topology) {
-  std::vector<int> workers;
+std::vector<std::vector<int>> L3GroupsOf(const Topology& topology) {
+  std::vector<std::vector<int>> groups;
   for (const NodeDescription& node : topology.nodes()) {
-    workers.push_back(static_cast<int>(node.cpus.size()));
+    groups.push_back(node.l3_groups);
   }
-  return workers;
+  return groups;
 }
 
 class TeamExecutor final : public Executor {
@@ -105,7 +105,7 @@ class TeamExecutor final : public Executor {
 TeamExecutor::TeamExecutor(const Topology& topology)
     : topology_(topology.handle()),
       policy_{.cpu_is_shared = SharesCpus(topology)},
-      everyone_(WorkersPerNode(topology), policy_, clock_) {
+      everyone_(L3GroupsOf(topology), policy_, clock_) {
   for (const NodeDescription& node : topology.nodes()) {
     auto team = std::make_unique<Team>();
     team->cpus = node.cpus;

@@ -31,8 +31,8 @@ class LatentWindowTest : public testing::Test {
  protected:
   LatentWindowTest()
       : sequences_(*SupportedKernels().front(), KvType::kQ8KV, kNodes),
-        barrier_(std::vector<int>{0, kWorkers}, {.cpu_is_shared = true},
-                 clock_),
+        barrier_(std::vector<std::vector<int>>{{}, std::vector<int>(kWorkers)},
+                 {.cpu_is_shared = true}, clock_),
         buffer_(
             LatentWindow::BufferBytes(sequences_.cache().shape().row_elements)),
         traffic_(kWorkers) {

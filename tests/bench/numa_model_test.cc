@@ -67,9 +67,10 @@ TEST(NumaModel, WithoutWaitingTwoSocketsAreTwice) {
   NumaMachine machine = Genoa();
   machine.handoff_s = machine.far_handoff_s = machine.l3_handoff_s = 0;
   machine.far_latency_s = machine.local_latency_s = 1e-15;
-  const auto gain = SecondSocketGain(machine, rates, Step("v3"));
-  ASSERT_TRUE(gain.ok());
-  EXPECT_NEAR(*gain, 2, 1e-3);
+  const auto both = PredictStep(machine, rates, Step("v3"));
+  const auto one = PredictStep(machine.WithSockets(1), rates, Step("v3"));
+  ASSERT_TRUE(both.ok() && one.ok());
+  EXPECT_NEAR(both->tokens_per_s / one->tokens_per_s, 2, 1e-3);
 }
 
 TEST(NumaModel, EveryModelGainsFromTheSecondSocketAtMostTwice) {
@@ -122,27 +123,35 @@ TEST(NumaModel, LinksMatterToInterleavedPagesOnly) {
             Predict(Genoa(), step).tokens_per_s);
 }
 
-TEST(NumaModel, ABarrierByL3IsShorterThanOneCounter) {
+// 96 workers under 12 caches: 8 arrive at each of these, then 12 at the node.
+TEST(NumaModel, WorkersMeetInGroups) {
   const MeasuredRates rates = FixedRates();
-  EXPECT_LT(BarrierSeconds(Genoa(), BarrierShape::kPerL3, kAll, rates),
-            BarrierSeconds(Genoa(), BarrierShape::kFlat, kAll, rates));
-  NumaMachine one_l3 = Genoa();
-  one_l3.cores_per_l3 = one_l3.cores_per_socket;
-  EXPECT_EQ(BarrierSeconds(one_l3, BarrierShape::kPerL3, kAll, rates),
-            BarrierSeconds(one_l3, BarrierShape::kFlat, kAll, rates));
+  NumaMachine machine = Genoa();
+  const auto seconds = [&] {
+    return BarrierSeconds(machine, SyncScope::kOwnNode, rates);
+  };
+  const double of_caches = seconds();
+  machine.handoff_s += 1e-6;
+  EXPECT_NEAR(seconds() - of_caches, 12e-6, 1e-12);
+  machine.handoff_s -= 1e-6;
+  machine.l3_handoff_s += 1e-6;
+  EXPECT_NEAR(seconds() - of_caches, 8e-6, 1e-12);
+  // One large cache has groups, too.
+  machine.l3_handoff_s -= 1e-6;
+  machine.cores_per_l3 = machine.cores_per_socket;
+  EXPECT_NEAR(seconds(), of_caches, 1e-12);
 }
 
 TEST(NumaModel, ABarrierOfTheMeasuredMachineTakesWhatWasMeasured) {
   const MeasuredRates rates = FixedRates();
-  EXPECT_NEAR(
-      BarrierSeconds(ThisMachine(rates), BarrierShape::kFlat, kAll, rates),
-      rates.node_barrier_s, 1e-15);
+  EXPECT_NEAR(BarrierSeconds(ThisMachine(rates), kAll, rates),
+              rates.node_barrier_s, 1e-15);
 }
 
 TEST(NumaModel, ANodesOwnBarrierDoesNotKnowOfTheOthers) {
   const MeasuredRates rates = FixedRates();
   const auto seconds = [&](const NumaMachine& machine, SyncScope scope) {
-    return BarrierSeconds(machine, BarrierShape::kFlat, scope, rates);
+    return BarrierSeconds(machine, scope, rates);
   };
   EXPECT_LT(seconds(Genoa(), SyncScope::kOwnNode), seconds(Genoa(), kAll));
   EXPECT_EQ(seconds(Genoa(), SyncScope::kOwnNode),
@@ -154,8 +163,10 @@ TEST(NumaModel, SmallerNodesMeetFasterWithinAndSlowerAcross) {
   const NumaMachine nps4 = Genoa(4);
   EXPECT_EQ(nps4.nodes(), 8);
   EXPECT_EQ(nps4.cores_per_node(), 24);
-  EXPECT_LT(BarrierSeconds(nps4, BarrierShape::kFlat, kAll, rates),
-            BarrierSeconds(Genoa(), BarrierShape::kFlat, kAll, rates));
+  EXPECT_LT(BarrierSeconds(nps4, SyncScope::kOwnNode, rates),
+            BarrierSeconds(Genoa(), SyncScope::kOwnNode, rates));
+  EXPECT_GT(BarrierSeconds(nps4, kAll, rates),
+            BarrierSeconds(Genoa(), kAll, rates));
 }
 
 TEST(NumaReport, PrintsAssumptionsErrorAndEveryServer) {

@@ -55,20 +55,24 @@ INSTANTIATE_TEST_SUITE_P(Policies, WaitCounterTest,
                          testing::Values(WaitPolicy{}, WaitPolicy{.spin_ns = 0},
                                          WaitPolicy{.cpu_is_shared = true}));
 
-class BarrierTest : public testing::TestWithParam<std::vector<int>> {};
+/// [nodes][workers] the L3 cache over each worker.
+using L3Groups = std::vector<std::vector<int>>;
+
+class BarrierTest : public testing::TestWithParam<L3Groups> {};
 
 TEST_P(BarrierTest, NobodyPassesBeforeAllHaveArrived) {
-  const std::vector<int> workers_per_node = GetParam();
+  const L3Groups l3_groups = GetParam();
   const TickClock clock;
-  Barrier barrier(workers_per_node, {.cpu_is_shared = true}, clock);
+  Barrier barrier(l3_groups, {.cpu_is_shared = true}, clock);
   std::vector<std::thread> threads;
-  int global_workers = 0;
-  for (int workers : workers_per_node) global_workers += workers;
+  size_t global_workers = 0;
+  for (const auto& of_node : l3_groups) global_workers += of_node.size();
   std::vector<int> rounds(global_workers);  // plain: the barrier orders them
   std::atomic<int> errors{0};
   int first = 0;
-  for (int node = 0; node < static_cast<int>(workers_per_node.size()); ++node) {
-    for (int w = 0; w < workers_per_node[node]; ++w) {
+  for (int node = 0; node < static_cast<int>(l3_groups.size()); ++node) {
+    const int workers = static_cast<int>(l3_groups[node].size());
+    for (int w = 0; w < workers; ++w) {
       threads.emplace_back([&, node, me = first + w] {
         barrier.Begin(me);
         for (int round = 1; round <= 200; ++round) {
@@ -80,7 +84,7 @@ TEST_P(BarrierTest, NobodyPassesBeforeAllHaveArrived) {
         }
       });
     }
-    first += workers_per_node[node];
+    first += workers;
   }
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(errors, 0);
@@ -88,14 +92,22 @@ TEST_P(BarrierTest, NobodyPassesBeforeAllHaveArrived) {
 
 INSTANTIATE_TEST_SUITE_P(
     Shapes, BarrierTest,
-    testing::Values(std::vector<int>{1}, std::vector<int>{3},
-                    std::vector<int>{1, 1}, std::vector<int>{2, 1, 3},
-                    std::vector<int>{1, 1, 1, 1, 1, 1, 1, 1}));
+    testing::Values(L3Groups{{-1}}, L3Groups{{0, 0, 0}}, L3Groups{{0}, {1}},
+                    L3Groups{{0, 0}, {1}, {2, 2, 2}},
+                    L3Groups{{0}, {0}, {0}, {0}, {0}, {0}, {0}, {0}},
+                    // Several caches a node: even, uneven, not in order, one
+                    // for each worker, and one that two nodes share.
+                    L3Groups{{0, 0, 1, 1}}, L3Groups{{4, 9, 4, 4}, {7, 7}},
+                    L3Groups{{0, 1, 2}, {3, 4, 4}}, L3Groups{{0, 1}, {1, 2, 2}},
+                    // More under a cache than meet at one gate.
+                    L3Groups{std::vector<int>(2 * kMostWorkersAtAGate + 1)},
+                    L3Groups{std::vector<int>(kMostWorkersAtAGate + 1),
+                             {1, 1, 1}}));
 
 TEST(Barrier, TellsBusyFromWaiting) {
   TickClock clock;
   clock.Calibrate();
-  Barrier barrier(std::vector<int>{2}, {}, clock);
+  Barrier barrier(L3Groups{{0, 0}}, {}, clock);
   const auto worker = [&](int me, int busy_ms) {
     barrier.Begin(me);
     std::this_thread::sleep_for(std::chrono::milliseconds(busy_ms));
