@@ -11,8 +11,6 @@
 namespace mlad {
 namespace {
 
-constexpr double kFloatBytes = sizeof(float);
-
 /// A sequence of the batch: its pages begin on this node.
 int FirstNode(const DecodeCase& c, int64_t sequence) {
   return static_cast<int>(sequence % c.nodes);

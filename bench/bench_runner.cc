@@ -1,25 +1,19 @@
 #include "bench/bench_runner.h"
 
 #include <algorithm>
-#include <chrono>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 
 #include "base/check.h"
+#include "bench/stopwatch.h"
 
 namespace mlad {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
 // Steps before the clock starts: the first ones meet cold caches.
 constexpr int64_t kWarmUpSteps = 4;
-
-double SecondsSince(Clock::time_point begin) {
-  return std::chrono::duration<double>(Clock::now() - begin).count();
-}
 
 /// Indices into `values`, ascending by value.
 std::vector<size_t> Ascending(const std::vector<int64_t>& values) {
@@ -85,7 +79,7 @@ void BenchRunner::Repeat(int64_t tokens, BenchRow& row,
   const Counters first = ReadCounters();
   Counters before = first;
   for (int r = 0; r < plan_.repetitions; ++r) {
-    const auto begin = Clock::now();
+    const auto begin = SteadyClock::now();
     work();
     row.tokens_per_s.push_back(static_cast<double>(tokens) /
                                SecondsSince(begin));

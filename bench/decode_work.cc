@@ -11,8 +11,6 @@
 namespace mlad {
 namespace {
 
-constexpr double kFloatBytes = sizeof(float);
-
 /// Bytes of a quantised activation, its share of scale and sums included.
 constexpr double kQuantizedBytes =
     static_cast<double>(sizeof(ActivationBlock) + sizeof(float) +

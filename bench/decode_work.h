@@ -19,6 +19,8 @@
 
 namespace mlad {
 
+inline constexpr double kFloatBytes = sizeof(float);
+
 /// How a layer's attention is laid on the nodes.
 enum class AttentionSplit : uint8_t {
   kPositions,      // mlad: a node attends to its own positions, for all heads

@@ -13,7 +13,6 @@
 namespace mlad {
 namespace {
 
-constexpr double kFloatBytes = sizeof(float);
 constexpr int kDraws = 200;  // where the result depends on who is drawn
 
 double At(const WorkContext& context, const MatrixShape& matrix,

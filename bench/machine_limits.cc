@@ -2,11 +2,12 @@
 
 #include <algorithm>
 #include <atomic>
-#include <chrono>
 #include <cstring>
+#include <fstream>
 #include <vector>
 
 #include "base/status.h"
+#include "bench/stopwatch.h"
 #include "numa/node_memory.h"
 
 namespace mlad {
@@ -31,18 +32,12 @@ uint64_t Digest(const std::byte* data, int64_t bytes) {
   return digest;
 }
 
-using Clock = std::chrono::steady_clock;
-
-double SecondsSince(Clock::time_point begin) {
-  return std::chrono::duration<double>(Clock::now() - begin).count();
-}
-
 /// Seconds of the fastest of some runs of `body` on all workers.
 double BestSeconds(Executor& executor, int passes, const StageBody& body) {
   executor.SetProgram({{"limits", body}});
   double best_s = 0;
   for (int pass = 0; pass < passes; ++pass) {
-    const auto begin = Clock::now();
+    const auto begin = SteadyClock::now();
     executor.RunProgram();
     const double seconds = SecondsSince(begin);
     if (pass == 0 || seconds < best_s) best_s = seconds;
@@ -82,7 +77,7 @@ double PeakOps(Executor& executor, PeakKernel peak,
   // As many rounds as one core needs for some milliseconds.
   int64_t rounds = 1 << 10;
   for (double seconds = 0; seconds < effort.peak_s; rounds *= 2) {
-    const auto begin = Clock::now();
+    const auto begin = SteadyClock::now();
     peak(rounds);
     seconds = SecondsSince(begin);
   }
@@ -112,6 +107,18 @@ absl::StatusOr<MachineLimits> MeasureLimits(const Topology& topology,
   limits.int8_ops_per_s = PeakOps(executor, kernels.peak_int8, effort);
   limits.f32_ops_per_s = PeakOps(executor, kernels.peak_f32, effort);
   return limits;
+}
+
+std::string CpuName() {
+  std::ifstream in("/proc/cpuinfo");
+  std::string line;
+  while (std::getline(in, line)) {
+    const size_t colon = line.find(": ");
+    if (line.rfind("model name", 0) == 0 && colon != std::string::npos) {
+      return line.substr(colon + 2);
+    }
+  }
+  return "an unknown CPU";
 }
 
 }  // namespace mlad

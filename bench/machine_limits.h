@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 
 #include "absl/status/statusor.h"
 
@@ -10,6 +11,9 @@
 #include "numa/topology.h"
 
 namespace mlad {
+
+/// As the kernel names it, or "an unknown CPU".
+std::string CpuName();
 
 /// Of all workers together, each the best of some passes.
 struct MachineLimits {

@@ -32,18 +32,6 @@
 namespace mlad {
 namespace {
 
-std::string CpuName() {
-  std::ifstream in("/proc/cpuinfo");
-  std::string line;
-  while (std::getline(in, line)) {
-    const size_t colon = line.find(": ");
-    if (line.rfind("model name", 0) == 0 && colon != std::string::npos) {
-      return line.substr(colon + 2);
-    }
-  }
-  return "an unknown CPU";
-}
-
 /// A file may call its model anything; tables and pictures may not.
 std::string Printable(std::string name) {
   std::replace_if(

@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 
 #include "base/status.h"
+#include "bench/machine_limits.h"
 #include "bench/measured_rates.h"
 #include "bench/numa_report.h"
 #include "bench/numa_validation.h"
@@ -23,18 +24,6 @@ struct ModelOptions {
   std::string svg;
   bool json = false;
 };
-
-std::string CpuName() {
-  std::ifstream in("/proc/cpuinfo");
-  std::string line;
-  while (std::getline(in, line)) {
-    const size_t colon = line.find(": ");
-    if (line.rfind("model name", 0) == 0 && colon != std::string::npos) {
-      return line.substr(colon + 2);
-    }
-  }
-  return "an unknown CPU";
-}
 
 absl::Status WriteCharts(const NumaReport& report, const std::string& folder) {
   for (const auto& [name, chart] : NumaCharts(report)) {

@@ -4,14 +4,10 @@
 #include <chrono>
 #include <thread>
 
+#include "bench/stopwatch.h"
+
 namespace mlad {
 namespace {
-
-using SteadyClock = std::chrono::steady_clock;
-
-double SecondsSince(SteadyClock::time_point begin) {
-  return std::chrono::duration<double>(SteadyClock::now() - begin).count();
-}
 
 v1::GenerateRequest MakeRequest(const ServeTarget& target,
                                 const RequestLengths& lengths, int64_t index) {

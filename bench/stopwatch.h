@@ -1,4 +1,4 @@
-// Timing of short pieces of code.
+// Measuring time.
 #pragma once
 
 #include <algorithm>
@@ -8,13 +8,18 @@
 
 namespace mlad {
 
+using SteadyClock = std::chrono::steady_clock;
+
+inline double SecondsSince(SteadyClock::time_point begin) {
+  return std::chrono::duration<double>(SteadyClock::now() - begin).count();
+}
+
 /// Seconds that `body` takes.
 template <typename Body>
 double SecondsOf(Body body) {
-  const auto begin = std::chrono::steady_clock::now();
+  const auto begin = SteadyClock::now();
   body();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin)
-      .count();
+  return SecondsSince(begin);
 }
 
 /// Seconds of one call, the best of some passes; a pass is as many calls as
