@@ -149,18 +149,22 @@ class ServeRun {
   void ObeySignals() {
     const absl::Duration patience =
         service_.keep_alive_interval().value_or(absl::Hours(1));
-    bool alive = true;
+    bool said = false;
     while (true) {
       const Signal signal = WaitForSignal(patience);
       if (signal == Signal::kTerminate) return;
       if (signal == Signal::kReload) Reload();
       const absl::Duration busy = model_->engine().stats().round_time;
-      if (service_.KeepAlive(busy) || !std::exchange(alive, false)) continue;
-      LogEvent(*log_, "stuck",
-               absl::StrCat("the engine has been at one step for ",
-                            absl::FormatDuration(busy),
-                            ", longer than the watchdog allows"),
-               {}, spdlog::level::err);
+      if (service_.IsStuck(busy) && !std::exchange(said, true)) {
+        // Before the watchdog ends this process: the journal looks up whose
+        // entry it is.
+        LogEvent(*log_, "stuck",
+                 absl::StrCat("the engine has been at one step for ",
+                              absl::FormatDuration(busy),
+                              ", longer than the watchdog allows"),
+                 {}, spdlog::level::err);
+      }
+      service_.KeepAlive(busy);
     }
   }
 

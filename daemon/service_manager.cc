@@ -88,11 +88,13 @@ std::optional<absl::Duration> ServiceManager::keep_alive_interval() const {
   return *watchdog_ / kPings;
 }
 
-bool ServiceManager::KeepAlive(absl::Duration busy) const {
-  if (!watchdog_.has_value()) return true;
-  const bool alive = busy < *watchdog_;
-  Say(alive ? "WATCHDOG=1" : "WATCHDOG=trigger");
-  return alive;
+bool ServiceManager::IsStuck(absl::Duration busy) const {
+  return watchdog_.has_value() && busy >= *watchdog_;
+}
+
+void ServiceManager::KeepAlive(absl::Duration busy) const {
+  if (!watchdog_.has_value()) return;
+  Say(IsStuck(busy) ? "WATCHDOG=trigger" : "WATCHDOG=1");
 }
 
 }  // namespace mlad

@@ -47,10 +47,11 @@ class ServiceManager {
 
   /// How often KeepAlive wants to be called; nothing without a watchdog.
   std::optional<absl::Duration> keep_alive_interval() const;
-  /// Tells the watchdog that all is well, unless `busy`, the time for which the
-  /// engine has been at the same piece of work, exceeds the watchdog's
-  /// patience: then asks it to act and returns false.
-  bool KeepAlive(absl::Duration busy) const;
+  /// Whether `busy`, the time for which the engine has been at the same piece
+  /// of work, exceeds the watchdog's patience.
+  bool IsStuck(absl::Duration busy) const;
+  /// Tells the watchdog that all is well, or, where IsStuck(busy), to act.
+  void KeepAlive(absl::Duration busy) const;
 
   /// A read of the model that stands still for longer is an error.
   static constexpr absl::Duration kLoadingPatience = absl::Minutes(2);

@@ -95,18 +95,22 @@ TEST_F(ServiceManagerTest, WatchdogHearsOfABusyEngineUntilItIsStuck) {
   SetWatchdog(absl::Seconds(8));
   const ServiceManager manager = ServiceManager::FromEnvironment();
   EXPECT_EQ(manager.keep_alive_interval(), absl::Seconds(2));
-  EXPECT_TRUE(manager.KeepAlive(absl::ZeroDuration()));
+  EXPECT_FALSE(manager.IsStuck(absl::ZeroDuration()));
+  manager.KeepAlive(absl::ZeroDuration());
   EXPECT_EQ(Receive(), "WATCHDOG=1");
-  EXPECT_TRUE(manager.KeepAlive(absl::Seconds(7)));
+  EXPECT_FALSE(manager.IsStuck(absl::Seconds(7)));
+  manager.KeepAlive(absl::Seconds(7));
   EXPECT_EQ(Receive(), "WATCHDOG=1");
-  EXPECT_FALSE(manager.KeepAlive(absl::Seconds(8)));
+  EXPECT_TRUE(manager.IsStuck(absl::Seconds(8)));
+  manager.KeepAlive(absl::Seconds(8));
   EXPECT_EQ(Receive(), "WATCHDOG=trigger");
 }
 
 TEST_F(ServiceManagerTest, WithoutAWatchdogNothingIsSaid) {
   const ServiceManager manager = ServiceManager::FromEnvironment();
   EXPECT_FALSE(manager.keep_alive_interval().has_value());
-  EXPECT_TRUE(manager.KeepAlive(absl::Hours(1)));
+  EXPECT_FALSE(manager.IsStuck(absl::Hours(1)));
+  manager.KeepAlive(absl::Hours(1));
   EXPECT_EQ(Receive(), "");
 }
 
