@@ -10,13 +10,6 @@
 namespace mlad {
 namespace {
 
-// Heads and positions whose scores are computed together: each loaded vector
-// of q is used kScorePositions times, each of a row kScoreHeads times, and the
-// kLanes sums are reduced together.
-inline constexpr int kScorePositions = 4;
-template <class V>
-constexpr int kScoreHeads = V::kLanes / kScorePositions;
-
 // Heads whose scores are kept before the values are added, a multiple of the
 // register blocks of both products.
 inline constexpr int kTileHeads = 24;
@@ -28,53 +21,66 @@ struct TileScores {
   float scores[kTileHeads][kMaxTilePositions];
 };
 
-/// Scores of kScoreHeads x kScorePositions pairs. Past the end, the last head
-/// or position is computed again and stored where it belongs: every score has
-/// the same order of operations.
+/// Scores of kScoreHeads x kScorePositions pairs: each loaded vector of q is
+/// used kScorePositions times, each of a row kScoreHeads times. Past the end,
+/// the last head or position is computed again and stored where it belongs:
+/// every score has the same order of operations.
 template <class V>
 void ScoreBlock(const AbsorbedTileArgs& args, int64_t head, int64_t position,
                 TileScores* tile) {
-  constexpr int kHeads = kScoreHeads<V>;
+  constexpr int kHeads = V::kScoreHeads;
+  constexpr int kPositions = V::kScorePositions;
+  constexpr int kScores = kHeads * kPositions;
+  constexpr int kGroups = (kScores + V::kLanes - 1) / V::kLanes;
   const float* q[kHeads];
-  const float* rows[kScorePositions];
+  const float* rows[kPositions];
   int64_t heads[kHeads];
-  int64_t positions[kScorePositions];
+  int64_t positions[kPositions];
 #pragma GCC unroll 8
   for (int h = 0; h < kHeads; ++h) {
     heads[h] = head + h < tile->heads ? head + h : tile->heads - 1;
     q[h] = args.q + (tile->head_begin + heads[h]) * args.row_elements;
   }
 #pragma GCC unroll 8
-  for (int p = 0; p < kScorePositions; ++p) {
+  for (int p = 0; p < kPositions; ++p) {
     positions[p] =
         position + p < args.positions ? position + p : args.positions - 1;
     rows[p] = args.rows + positions[p] * args.row_elements;
   }
-  typename V::Reg sums[V::kLanes];
+  typename V::Reg sums[kGroups][V::kLanes];  // a group is reduced together
+#pragma GCC unroll 2
+  for (int g = 0; g < kGroups; ++g) {
 #pragma GCC unroll 16
-  for (int i = 0; i < V::kLanes; ++i) sums[i] = V::Zero();
+    for (int i = 0; i < V::kLanes; ++i) sums[g][i] = V::Zero();
+  }
   const auto add_products = [&](auto access, int64_t i)
       __attribute__((always_inline)) {
-    typename V::Reg row[kScorePositions];
+    typename V::Reg row[kPositions];
 #pragma GCC unroll 8
-    for (int p = 0; p < kScorePositions; ++p) row[p] = access.Load(rows[p] + i);
+    for (int p = 0; p < kPositions; ++p) row[p] = access.Load(rows[p] + i);
 #pragma GCC unroll 8
     for (int h = 0; h < kHeads; ++h) {
       const auto q_part = access.Load(q[h] + i);
 #pragma GCC unroll 8
-      for (int p = 0; p < kScorePositions; ++p) {
-        auto& sum = sums[h * kScorePositions + p];
+      for (int p = 0; p < kPositions; ++p) {
+        const int s = h * kPositions + p;
+        auto& sum = sums[s / V::kLanes][s % V::kLanes];
         sum = V::Fma(q_part, row[p], sum);
       }
     }
   };
   ForEachVector<V>(args.row_elements, add_products);
 
-  float scaled[V::kLanes];
-  V::Store(scaled, V::Mul(V::SumEach(sums), V::Set(args.scale)));
+  float scaled[kGroups][V::kLanes];
+#pragma GCC unroll 2
+  for (int g = 0; g < kGroups; ++g) {
+    V::Store(scaled[g], V::Mul(V::SumEach(sums[g]), V::Set(args.scale)));
+  }
   for (int h = 0; h < kHeads; ++h) {
-    for (int p = 0; p < kScorePositions; ++p) {
-      tile->scores[heads[h]][positions[p]] = scaled[h * kScorePositions + p];
+    for (int p = 0; p < kPositions; ++p) {
+      const int s = h * kPositions + p;
+      tile->scores[heads[h]][positions[p]] =
+          scaled[s / V::kLanes][s % V::kLanes];
     }
   }
 }
@@ -82,12 +88,12 @@ void ScoreBlock(const AbsorbedTileArgs& args, int64_t head, int64_t position,
 template <class V>
 void ScoreTile(const AbsorbedTileArgs& args, TileScores* tile) {
   // A group of rows stays in the first-level cache while the heads pass by.
-  constexpr int64_t kGroup = V::kLanes;
+  constexpr int64_t kGroup = int64_t{4} * V::kScorePositions;
   for (int64_t begin = 0; begin < args.positions; begin += kGroup) {
     const int64_t end =
         begin + kGroup < args.positions ? begin + kGroup : args.positions;
-    for (int64_t head = 0; head < tile->heads; head += kScoreHeads<V>) {
-      for (int64_t p = begin; p < end; p += kScorePositions) {
+    for (int64_t head = 0; head < tile->heads; head += V::kScoreHeads) {
+      for (int64_t p = begin; p < end; p += V::kScorePositions) {
         ScoreBlock<V>(args, head, p, tile);
       }
     }

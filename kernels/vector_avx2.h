@@ -14,6 +14,8 @@ struct Avx2 {
   static constexpr int kLanes = 8;
   static constexpr int kGemmRows = 6;     // register block of a product: 12
   static constexpr int kGemmVectors = 2;  // sums, 2 of b and 1 of a
+  static constexpr int kScoreHeads = 4;   // sums of a block of scores: 12
+  static constexpr int kScorePositions = 3;
   static constexpr int kFloatPanels = 2;  // tile of a float matmul
   static constexpr int kFloatTokens = 2;
 

@@ -14,6 +14,8 @@ struct Avx512 {
   static constexpr int kLanes = 16;
   static constexpr int kGemmRows = 6;     // register block of a product: 24
   static constexpr int kGemmVectors = 4;  // sums, 4 of b and 1 of a
+  static constexpr int kScoreHeads = 4;   // sums of a block of scores: 16
+  static constexpr int kScorePositions = 4;
   static constexpr int kFloatPanels = 4;  // tile of a float matmul
   static constexpr int kFloatTokens = 4;
 
