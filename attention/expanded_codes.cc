@@ -40,18 +40,18 @@ bool ExpandedCodes::Serves(const ExpandedChunk& chunk) {
 ExpandedCodes::ExpandedCodes(const ExpandedShape& shape, int64_t rows,
                              int64_t heads, BumpAllocator& memory)
     : rank_(shape.kv_lora_rank),
-      key_columns_(RoundUp(shape.qk_dim(), kCodeColumns)),
-      nope_vectors_(RoundUp(shape.qk_nope, kCodeQueries)),
       value_columns_(ValueStride(shape)),
+      nope_columns_(RoundUp(shape.qk_nope, kCodeColumns)),
+      key_columns_(nope_columns_ + RoundUp(shape.rope_dim, kCodeColumns)),
       rows_(RoundUp(rows, kCodeQueries)),
       matrices_(
-          TakeCodes(heads * (nope_vectors_ + value_columns_), rank_, memory)),
+          TakeCodes(heads * (value_columns_ + nope_columns_), rank_, memory)),
       queries_(TakeCodes(heads * rows_, key_columns_, memory)),
       block_(memory.Take<float>(kCodeQueries * std::max(rank_, key_columns_))),
       latents_(memory.Take<std::byte>(
           kExpandedTile * CodedRows::RowBytes(shape.row_elements()))),
       expanded_(
-          memory.Take<float>(kExpandedTile * (nope_vectors_ + value_columns_))),
+          memory.Take<float>(kExpandedTile * (value_columns_ + key_columns_))),
       keys_(memory.Take<std::byte>(kExpandedTile *
                                    CodedRows::RowBytes(key_columns_))),
       value_rows_(memory.Take<std::byte>(kExpandedTile *
@@ -60,7 +60,7 @@ ExpandedCodes::ExpandedCodes(const ExpandedShape& shape, int64_t rows,
       value_scales_(memory.Take<float>(kExpandedTile)) {}
 
 QueryCodes ExpandedCodes::MatrixOfHead(int64_t head) const {
-  return Advance(matrices_, head * (nope_vectors_ + value_columns_), rank_);
+  return Advance(matrices_, head * (value_columns_ + nope_columns_), rank_);
 }
 
 QueryCodes ExpandedCodes::QueriesOfHead(int64_t head) const {
@@ -88,16 +88,18 @@ void ExpandedCodes::EncodeColumns(const ExpandedChunk& chunk, const float* w,
 void ExpandedCodes::BeginHead(const ExpandedChunk& chunk, int64_t head) {
   const ExpandedShape& shape = chunk.shape;
   const ExpandedHead& of_head = chunk.heads[head];
-  EncodeColumns(chunk, of_head.w_uk, shape.qk_nope, 0, MatrixOfHead(head));
-  EncodeColumns(chunk, of_head.w_uv, shape.v_dim, nope_vectors_,
+  EncodeColumns(chunk, of_head.w_uv, shape.v_dim, 0, MatrixOfHead(head));
+  EncodeColumns(chunk, of_head.w_uk, shape.qk_nope, value_columns_,
                 MatrixOfHead(head));
   std::fill_n(block_, kCodeQueries * key_columns_, 0.0f);
   for (int64_t row = 0; row < chunk.rows.rows; row += kCodeQueries) {
     const int64_t count =
         std::min<int64_t>(kCodeQueries, chunk.rows.rows - row);
     for (int64_t i = 0; i < count; ++i) {
-      std::copy_n(of_head.q + (row + i) * of_head.q_stride, shape.qk_dim(),
-                  block_ + i * key_columns_);
+      const float* q = of_head.q + (row + i) * of_head.q_stride;
+      float* query = block_ + i * key_columns_;
+      std::copy_n(q, shape.qk_nope, query);
+      std::copy_n(q + shape.qk_nope, shape.rope_dim, query + nope_columns_);
     }
     chunk.kernels->coded_attention->encode_queries(
         block_, count, key_columns_, key_columns_,
@@ -112,40 +114,40 @@ void ExpandedCodes::BeginTile(const ExpandedChunk& chunk, ExpandedTile tile) {
     std::memcpy(latents_ + done * row_bytes,
                 ReadRows(chunk, tile.begin + done, count), count * row_bytes);
   }
+  const int64_t stride = value_columns_ + key_columns_;
+  for (int64_t p = 0; p < tile.count; ++p) {
+    const std::byte* row = latents_ + p * row_bytes;
+    float scale;
+    std::memcpy(&scale, row, sizeof(scale));
+    const std::byte* k_pe = row + CodedRows::kHeaderBytes + rank_;
+    float* out = expanded_ + p * stride + value_columns_ + nope_columns_;
+    for (int64_t i = 0; i < chunk.shape.rope_dim; ++i) {
+      out[i] = scale * static_cast<float>(static_cast<int8_t>(k_pe[i]));
+    }
+    std::fill(out + chunk.shape.rope_dim, expanded_ + (p + 1) * stride, 0.0f);
+  }
 }
 
 void ExpandedCodes::Expand(const ExpandedChunk& chunk, int64_t head,
                            ExpandedTile tile) {
-  const ExpandedShape& shape = chunk.shape;
   const KernelTable& kernels = *chunk.kernels;
   const std::byte* rows = latents_;
   ProjectArgs args;
-  args.rows = {&rows, kExpandedTile, tile.count, shape.row_elements()};
+  args.rows = {&rows, kExpandedTile, tile.count, chunk.shape.row_elements()};
   args.columns = rank_;
   args.matrix = MatrixOfHead(head);
-  args.outputs = nope_vectors_ + value_columns_;
+  args.outputs = value_columns_ + nope_columns_;
   args.out = expanded_;
-  args.out_stride = args.outputs;
+  args.out_stride = value_columns_ + key_columns_;
   kernels.coded_attention->project(args);
 
-  float* key = block_;
-  std::fill_n(key, key_columns_, 0.0f);
   for (int64_t p = 0; p < tile.count; ++p) {
-    const float* expanded = expanded_ + p * args.out_stride;
-    std::copy_n(expanded, shape.qk_nope, key);
-    const std::byte* row = args.rows.Row(p);
-    float scale;
-    std::memcpy(&scale, row, sizeof(scale));
-    const std::byte* k_pe = row + CodedRows::kHeaderBytes + rank_;
-    for (int64_t i = 0; i < shape.rope_dim; ++i) {
-      key[shape.qk_nope + i] =
-          scale * static_cast<float>(static_cast<int8_t>(k_pe[i]));
-    }
-    kernels.encode_latent(KvType::kQ8KV, key, key_columns_,
-                          keys_ + p * CodedRows::RowBytes(key_columns_));
+    const float* value = expanded_ + p * args.out_stride;
     kernels.encode_latent(
-        KvType::kQ8KV, expanded + nope_vectors_, value_columns_,
+        KvType::kQ8KV, value, value_columns_,
         value_rows_ + p * CodedRows::RowBytes(value_columns_));
+    kernels.encode_latent(KvType::kQ8KV, value + value_columns_, key_columns_,
+                          keys_ + p * CodedRows::RowBytes(key_columns_));
   }
   const std::byte* value_rows = value_rows_;
   kernels.coded_attention->pack_values(

@@ -66,7 +66,8 @@ class ExpandedCodes {
 
   /// Encodes the head's matrices and its queries.
   void BeginHead(const ExpandedChunk& chunk, int64_t head);
-  /// Copies the tile's rows, so that pages of other nodes are read once.
+  /// Copies the tile's rows, so that pages of other nodes are read once, and
+  /// decodes the part of the keys that all heads share.
   void BeginTile(const ExpandedChunk& chunk, ExpandedTile tile);
   void Expand(const ExpandedChunk& chunk, int64_t head, ExpandedTile tile);
   void Attend(const ExpandedChunk& chunk, int64_t head,
@@ -79,16 +80,16 @@ class ExpandedCodes {
                      int64_t first_vector, const QueryCodes& out);
 
   int64_t rank_;
-  int64_t key_columns_;    // of nope and rope, rounded up
-  int64_t nope_vectors_;   // of W_uk, rounded up
   int64_t value_columns_;  // and vectors of W_uv, rounded up
+  int64_t nope_columns_;   // and vectors of W_uk, rounded up
+  int64_t key_columns_;    // of nope and rope, both rounded up
   int64_t rows_;           // rounded up
 
-  QueryCodes matrices_;    // [heads, nope_vectors + value_columns, rank]
+  QueryCodes matrices_;    // [heads, value_columns + nope_columns, rank]
   QueryCodes queries_;     // [heads, rows, key_columns]
   float* block_;           // [kCodeQueries, max(rank, key_columns)]
   std::byte* latents_;     // [kExpandedTile] rows as stored
-  float* expanded_;        // [kExpandedTile, nope_vectors + value_columns]
+  float* expanded_;        // [kExpandedTile, value_columns + key_columns]
   std::byte* keys_;        // [kExpandedTile] Q8_KV rows of key_columns
   std::byte* value_rows_;  // [kExpandedTile] Q8_KV rows of value_columns
   int8_t* values_;         // [kExpandedTile, value_columns], packed
