@@ -16,8 +16,7 @@ namespace {
 // heads that it computes at once.
 constexpr int64_t kHeadUnit = 4;
 constexpr int64_t kCodedHeadUnit = kCodeQueries;
-// (row, head) pairs whose state is kept at once, unless one row has more heads:
-// with kv_lora_rank 512 this is 256 KiB.
+// (row, head) pairs that are computed at once, unless one row has more heads.
 constexpr int64_t kStatePairs = 128;
 
 constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
@@ -30,9 +29,8 @@ AbsorbedScratch LayOut(const AbsorbedShape& shape, BumpAllocator& memory) {
   const int64_t pairs = StateCapacity(shape);
   AbsorbedScratch scratch;
   scratch.latents = memory.Take<float>(kPagePositions * shape.row_elements());
-  scratch.state.peak = memory.Take<float>(pairs);
-  scratch.state.sum = memory.Take<float>(pairs);
-  scratch.state.out = memory.Take<float>(pairs * shape.kv_lora_rank);
+  scratch.peak = memory.Take<float>(pairs);
+  scratch.sum = memory.Take<float>(pairs);
   scratch.queries.codes = memory.Take<uint8_t>(pairs * shape.row_elements());
   scratch.queries.scale = memory.Take<float>(pairs);
   scratch.queries.tail_scale = memory.Take<float>(pairs);
@@ -42,40 +40,39 @@ AbsorbedScratch LayOut(const AbsorbedShape& shape, BumpAllocator& memory) {
   return scratch;
 }
 
-/// Normalises the state of every row of the unit into the partials.
-void StorePartials(const AbsorbedPass& pass, const AbsorbedUnit& unit,
-                   const AbsorbedScratch& scratch) {
+void BeginRow(const AbsorbedPass& pass, const AbsorbedUnit& unit,
+              const SoftmaxState& state) {
+  std::fill_n(state.peak, unit.head_count(), kMinusInfinity);
+  std::fill_n(state.sum, unit.head_count(), 0.0f);
+  std::fill_n(state.out, unit.head_count() * pass.shape.kv_lora_rank, 0.0f);
+}
+
+/// Normalises the outputs.
+void FinishRow(const AbsorbedPass& pass, const AbsorbedUnit& unit,
+               const SoftmaxState& state, float* lse) {
   const int64_t rank = pass.shape.kv_lora_rank;
-  for (int64_t row = unit.rows.begin; row < unit.rows.end; ++row) {
-    const SoftmaxState of_row = StateOfRow(scratch, pass.shape, unit, row);
-    const PartialView::Lane partial =
-        pass.partials.At(unit.group->first_pass_row + row, unit.lane,
-                         unit.group->pages->first_node);
-    for (int64_t h = 0; h < unit.head_count(); ++h) {
-      const float sum = of_row.sum[h];
-      const float factor = sum == 0 ? 0 : 1 / sum;
-      const float* from = of_row.out + h * rank;
-      float* out = partial.out + (unit.heads.begin + h) * rank;
-      for (int64_t i = 0; i < rank; ++i) out[i] = factor * from[i];
-      partial.lse[unit.heads.begin + h] =
-          sum == 0 ? kMinusInfinity : of_row.peak[h] + std::log(sum);
-    }
+  for (int64_t h = 0; h < unit.head_count(); ++h) {
+    const float sum = state.sum[h];
+    pass.kernels->scale(state.out + h * rank, rank, sum == 0 ? 0 : 1 / sum);
+    lse[h] = sum == 0 ? kMinusInfinity : state.peak[h] + std::log(sum);
   }
 }
 
 /// unit.pairs() fit into the scratch; every row has positions in the lane.
 void RunUnit(const AbsorbedPass& pass, const AbsorbedUnit& unit,
              AbsorbedScratch& scratch) {
-  const SoftmaxState& state = scratch.state;
-  std::fill_n(state.peak, unit.pairs(), kMinusInfinity);
-  std::fill_n(state.sum, unit.pairs(), 0.0f);
-  std::fill_n(state.out, unit.pairs() * pass.shape.kv_lora_rank, 0.0f);
+  for (int64_t row = unit.rows.begin; row < unit.rows.end; ++row) {
+    BeginRow(pass, unit, StateOfRow(pass, unit, scratch, row));
+  }
   if (UsesCodes(pass)) {
     AttendCodedPages(pass, unit, scratch);
   } else {
     AttendDecodedPages(pass, unit, scratch);
   }
-  StorePartials(pass, unit, scratch);
+  for (int64_t row = unit.rows.begin; row < unit.rows.end; ++row) {
+    FinishRow(pass, unit, StateOfRow(pass, unit, scratch, row),
+              PartialOfRow(pass, unit, row).lse + unit.heads.begin);
+  }
 }
 
 /// Some heads of all rows of a group that have positions in the lane.

@@ -37,7 +37,8 @@ struct AbsorbedPass {
   Traffic* traffic = nullptr;
 };
 
-/// Latents decoded at once and the softmax state of the heads being computed.
+/// Latents decoded at once, and the peaks, sums and query codes of the heads
+/// being computed.
 int64_t AbsorbedScratchFloats(const AbsorbedShape& shape);
 
 /// This worker's part of the partials of the lanes that live on its node.

@@ -124,7 +124,7 @@ void AttendCodedPages(const AbsorbedPass& pass, const AbsorbedUnit& unit,
       args.rows.positions =
           VisiblePositions(tile, unit.group->first_position + row);
       args.q = CodesOfRow(pass, unit, scratch, row);
-      args.state = StateOfRow(scratch, pass.shape, unit, row);
+      args.state = StateOfRow(pass, unit, scratch, row);
       kernels.attend(args);
       args.next_runs = nullptr;  // once a tile is enough
     }

@@ -24,7 +24,7 @@ void AttendPage(const AbsorbedPass& pass, const AbsorbedUnit& unit,
     if (visible <= 0) continue;
     args.positions = std::min(visible, decoded);
     args.q = QueryOfRow(pass, unit, row);
-    args.state = StateOfRow(scratch, shape, unit, row);
+    args.state = StateOfRow(pass, unit, scratch, row);
     pass.kernels->absorbed_tile(args);
   }
 }

@@ -22,7 +22,8 @@ struct AbsorbedUnit {
 
 struct AbsorbedScratch {
   float* latents = nullptr;  // [kPagePositions, row_elements]
-  SoftmaxState state;        // [pairs]
+  float* peak = nullptr;     // [pairs]
+  float* sum = nullptr;      // [pairs]
   // Of the coded form:
   QueryCodes queries;             // of a unit's rows, one after the other
   int8_t* values = nullptr;       // [kMaxCodedPositions, kv_lora_rank]
@@ -30,13 +31,22 @@ struct AbsorbedScratch {
   AbsorbedUnit encoded = {};      // whose queries are in `queries`, in any lane
 };
 
-/// A head's state of one row of the unit, and of the heads behind it.
-inline SoftmaxState StateOfRow(const AbsorbedScratch& scratch,
-                               const AbsorbedShape& shape,
-                               const AbsorbedUnit& unit, int64_t row) {
+/// Where the outcome of one row goes, of all heads.
+inline PartialView::Lane PartialOfRow(const AbsorbedPass& pass,
+                                      const AbsorbedUnit& unit, int64_t row) {
+  return pass.partials.At(unit.group->first_pass_row + row, unit.lane,
+                          unit.group->pages->first_node);
+}
+
+/// The state of one row of the unit and of its first head: outputs are summed
+/// where they go.
+inline SoftmaxState StateOfRow(const AbsorbedPass& pass,
+                               const AbsorbedUnit& unit,
+                               const AbsorbedScratch& scratch, int64_t row) {
   const int64_t pair = (row - unit.rows.begin) * unit.head_count();
-  return {scratch.state.peak + pair, scratch.state.sum + pair,
-          scratch.state.out + pair * shape.kv_lora_rank};
+  return {scratch.peak + pair, scratch.sum + pair,
+          PartialOfRow(pass, unit, row).out +
+              unit.heads.begin * pass.shape.kv_lora_rank};
 }
 
 /// The unit's query of one row and of its first head.

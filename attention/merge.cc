@@ -73,16 +73,19 @@ MergeTree MakeTree(const HeadPartials& partials, int last_stride,
   return tree;
 }
 
-void MergeChunk(const MergeTree& tree, int64_t n, float (*lanes)[kChunk]) {
+/// Merges whole chunks, of which the caller may use less: g++ makes vectors of
+/// a loop whose length it knows.
+void MergeChunk(const MergeTree& tree, float (*lanes)[kChunk]) {
   for (int m = 0; m < tree.count; ++m) {
-    const Merge& merge = tree.merges[m];
+    const Merge merge = tree.merges[m];
     float* into = lanes[merge.into];
     const float* from = lanes[merge.from];
     if (merge.into_weight == 0 && merge.from_weight == 1) {
-      std::copy_n(from, n, into);  // `into` may be an empty lane: not read
+      std::copy_n(from, kChunk, into);  // `into` may be empty: not read
       continue;
     }
-    for (int64_t i = 0; i < n; ++i) {
+#pragma GCC ivdep
+    for (int i = 0; i < kChunk; ++i) {
       into[i] = merge.into_weight * into[i] + merge.from_weight * from[i];
     }
   }
@@ -93,7 +96,7 @@ void MergeChunk(const MergeTree& tree, int64_t n, float (*lanes)[kChunk]) {
 template <typename Write>
 void MergeValues(const HeadPartials& partials, const MergeTree& tree,
                  Write write) {
-  float lanes[kLanes][kChunk];
+  float lanes[kLanes][kChunk] = {};
   const int64_t rank = partials.rank();
   for (int64_t first = 0; first < rank; first += kChunk) {
     const int64_t n = std::min<int64_t>(kChunk, rank - first);
@@ -102,7 +105,7 @@ void MergeValues(const HeadPartials& partials, const MergeTree& tree,
         std::copy_n(partials.Out(lane) + first, n, lanes[lane]);
       }
     }
-    MergeChunk(tree, n, lanes);
+    MergeChunk(tree, lanes);
     for (int lane = 0; lane < kLanes; ++lane) {
       if (tree.lse[lane] != kEmpty) write(lane, first, n, lanes[lane]);
     }
