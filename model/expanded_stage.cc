@@ -68,10 +68,11 @@ class HeadGroup {
     float* w_uk = own.w_uk + count_ * k_b.rows * k_b.cols;
     float* w_uv = own.w_uv + count_ * v_b.rows * v_b.cols;
     UnpackRows(k_b, 0, k_b.rows, w_uk);
-    UnpackRows(v_b, 0, v_b.rows, own.w_uv_rows);
+    float* rows = own.scratch;  // not in use until the heads run
+    UnpackRows(v_b, 0, v_b.rows, rows);
     for (int64_t v = 0; v < v_b.rows; ++v) {
       for (int64_t c = 0; c < v_b.cols; ++c) {
-        w_uv[c * v_b.rows + v] = own.w_uv_rows[v * v_b.cols + c];
+        w_uv[c * v_b.rows + v] = rows[v * v_b.cols + c];
       }
     }
     expanded.w_uk = w_uk;

@@ -48,7 +48,8 @@ int64_t ScratchFloats(const Hyperparameters& shape, const StepLimits& limits) {
        ExpandedScratchFloats(MakeExpandedShape(shape), limits.chunk_tokens,
                              limits.expanded_heads),
        kGateUpScratchFloats, RouterScratchFloats(MakeRouterShape(shape)),
-       shape.latent_row_elements()});
+       shape.latent_row_elements(),
+       shape.kv_lora_rank * shape.v_head_dim});  // W_uv to be transposed
 }
 
 }  // namespace
@@ -136,7 +137,6 @@ WorkerBuffers LayOutWorker(const Hyperparameters& shape,
   const int64_t head_columns = limits.expanded_heads * shape.kv_lora_rank;
   b.w_uk = memory.Take<float>(head_columns * shape.qk_nope_head_dim);
   b.w_uv = memory.Take<float>(head_columns * shape.v_head_dim);
-  b.w_uv_rows = memory.Take<float>(shape.kv_lora_rank * shape.v_head_dim);
   b.scratch = memory.Take<float>(ScratchFloats(shape, limits));
   return b;
 }

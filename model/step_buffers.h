@@ -63,8 +63,7 @@ struct WorkerBuffers {
   int32_t* pass_step_rows = nullptr;  // [absorbed_rows]
   float* w_uk = nullptr;              // [expanded_heads, kv_lora, nope]
   float* w_uv = nullptr;              // [expanded_heads, kv_lora, v]
-  float* w_uv_rows = nullptr;  // [v, kv_lora] of one head, to be transposed
-  float* scratch = nullptr;    // what the kernels ask for, one at a time
+  float* scratch = nullptr;           // what the kernels ask for, one at a time
   ExpertDispatch* dispatch = nullptr;
   Traffic* traffic = nullptr;
 };

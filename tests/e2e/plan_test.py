@@ -11,6 +11,7 @@ from daemon import BIN, run_mlad
 
 DUAL_96 = "pack:2 [numa(memory=768GB)] core:96 pu:2"
 DUAL_96_NPS4 = "pack:2 group:4 [numa(memory=192GB)] core:24 pu:2"
+LARGE = ("v3", "kimi-k2")
 # Largest over mean, less one.
 BALANCE = 0.02
 
@@ -26,7 +27,7 @@ class PlanTest(unittest.TestCase):
     def setUpClass(cls):
         cls.folder = tempfile.TemporaryDirectory()
         cls.models = {}
-        for preset in ("v3", "kimi-k2"):
+        for preset in (*LARGE, "lite"):
             cls.models[preset] = f"{cls.folder.name}/{preset}.gguf"
             subprocess.run(
                 [BIN / "mla-synth", "--preset", preset, "--type", "q4_k",
@@ -68,8 +69,14 @@ class PlanTest(unittest.TestCase):
         self.assertEqual(plan["kv_bytes_capacity"], 65536 * 61 * 584)
         self.assert_balanced(plan)
 
+    def test_v2_lite_on_two_cores(self):
+        plan = self.plan("lite", "pack:1 [numa(memory=32GB)] core:2 pu:1")
+        # 27 layers: 985.5 MiB.
+        self.assertEqual(plan["kv_bytes_capacity"], 65536 * 27 * 584)
+        self.assertLessEqual(plan["compute_bytes"], 64 << 20)
+
     def test_every_placement_is_balanced(self):
-        for model in self.models:
+        for model in LARGE:
             for topology in (DUAL_96, DUAL_96_NPS4):
                 for experts in ("sliced", "whole", "auto"):
                     with self.subTest(f"{model}, {topology}, {experts}"):
