@@ -172,6 +172,21 @@ class PairMatMul {
     }
   }
 
+  /// Adds two columns of group g, whose activations are among `pairs`.
+  template <int kTokenCount>
+  [[gnu::always_inline]] static inline void AddColumns(
+      const __m256i (&weights)[kHalves], const Inputs* x, int64_t block,
+      int32_t (BlockPairs::*pairs)[kBlockGroups], int g,
+      __m256i (&products)[kTokenCount][kHalves]) {
+    const __m256i w[] = {weights[0], weights[1]};
+#pragma GCC unroll 5
+    for (int t = 0; t < kTokenCount; ++t) {
+      const __m256i pair = _mm256_set1_epi32((x[t].pairs[block].*pairs)[g]);
+      products[t][0] = AddPairs(products[t][0], w[0], pair);
+      products[t][1] = AddPairs(products[t][1], w[1], pair);
+    }
+  }
+
   /// Adds the columns of a block that share scale `part`.
   template <int kTokenCount>
   [[gnu::always_inline]] inline void AddPart(
@@ -185,20 +200,8 @@ class PairMatMul {
     }
 #pragma GCC unroll 1
     for (int g = part * kPartGroups; g < (part + 1) * kPartGroups; ++g) {
-      const __m256i even[] = {weights.even[g][0], weights.even[g][1]};
-#pragma GCC unroll 5
-      for (int t = 0; t < kTokenCount; ++t) {
-        const __m256i pair = _mm256_set1_epi32(x[t].pairs[block].even[g]);
-        products[t][0] = AddPairs(products[t][0], even[0], pair);
-        products[t][1] = AddPairs(products[t][1], even[1], pair);
-      }
-      const __m256i odd[] = {weights.odd[g][0], weights.odd[g][1]};
-#pragma GCC unroll 5
-      for (int t = 0; t < kTokenCount; ++t) {
-        const __m256i pair = _mm256_set1_epi32(x[t].pairs[block].odd[g]);
-        products[t][0] = AddPairs(products[t][0], odd[0], pair);
-        products[t][1] = AddPairs(products[t][1], odd[1], pair);
-      }
+      AddColumns(weights.even[g], x, block, &BlockPairs::even, g, products);
+      AddColumns(weights.odd[g], x, block, &BlockPairs::odd, g, products);
     }
 #pragma GCC unroll 5
     for (int t = 0; t < kTokenCount; ++t) {
