@@ -45,10 +45,16 @@ struct QuantMatMul {
         asm("" : "+m"(pairs[t]));
       }
       const std::byte* codes[kPanelCount];
+      BlockScales<V, kFormat> scales[kPanelCount][kHalves];
 #pragma GCC unroll 2
       for (int p = 0; p < kPanelCount; ++p) {
         codes[p] = tile->panels[p] + block * F::kBlockBytes;
         PrefetchCodes<kFormat>(tile->panels[p], block);
+#pragma GCC unroll 2
+        for (int half = 0; half < kHalves; ++half) {
+          scales[p][half].Load(tile->panels[p], regions, block,
+                               half * V::kLanes);
+        }
       }
 #pragma GCC unroll 2
       for (int part = 0; part < F::kScalesPerBlock; ++part) {
@@ -58,14 +64,12 @@ struct QuantMatMul {
         for (int p = 0; p < kPanelCount; ++p) {
 #pragma GCC unroll 2
           for (int half = 0; half < kHalves; ++half) {
-            BlockScales<V, kFormat> scales;
-            scales.Load(tile->panels[p], regions, block, half * V::kLanes);
 #pragma GCC unroll 3
             for (int t = 0; t < kTokenCount; ++t) {
               const int32_t x_sum = F::SumOfPart(x[t].sums[block], part);
               const __m256i dots = _mm256_sub_epi32(
                   products[p][t][half], _mm256_set1_epi32(F::kOffset * x_sum));
-              sums[p][t][half] = scales.Accumulate(
+              sums[p][t][half] = scales[p][half].Accumulate(
                   sums[p][t][half], part, _mm256_cvtepi32_ps(dots),
                   V::Set(x[t].scales[block]),
                   V::Set(static_cast<float>(x_sum)));
